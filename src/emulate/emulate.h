@@ -5,7 +5,7 @@
  *
  * It keeps no state of its own and touches nothing but the registers it was given. Protocol:
  *
- *     struct emul_ctxt c = {.regs = regs, .layout = &emul_regs_layout, .ops = &ops, .bits = 64};
+ *     struct emul_ctxt c = {.regs = regs, .ops = &ops, .bits = 64};
  *     rc = emul_decode(&c);            what is it? how long? see c.insn, emul_insn_access()
  *     rc = emul_execute(&c);           do it: only after emul_decode() said EMUL_OKAY
  *
@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "hw/regs.h"
 #include "lib/types.h"
 
 enum emul_result {
@@ -37,58 +38,6 @@ enum emul_seg {
     EMUL_SEG_FS,
     EMUL_SEG_GS,
 };
-
-/* General registers in encoding order. */
-enum emul_gpr {
-    EMUL_RAX,
-    EMUL_RCX,
-    EMUL_RDX,
-    EMUL_RBX,
-    EMUL_RSP,
-    EMUL_RBP,
-    EMUL_RSI,
-    EMUL_RDI,
-    EMUL_R8, /* ... r15 follows */
-    EMUL_NR_GPR = 16,
-};
-
-/* Exception vectors the emulator itself raises. */
-enum emul_vector {
-    EMUL_EXC_DE = 0,
-    EMUL_EXC_UD = 6,
-    EMUL_EXC_SS = 12,
-    EMUL_EXC_GP = 13,
-    EMUL_EXC_PF = 14,
-    EMUL_EXC_AC = 17,
-};
-
-/*
- * Where a register frame keeps its 64-bit registers, as byte offsets: any frame can be used in
- * place. EMUL_LAYOUT(struct regs) makes one for a struct whose fields are named rax ... r15, rip
- * and rflags.
- */
-struct emul_layout {
-    uint16_t gpr[EMUL_NR_GPR];
-    uint16_t rip, rflags;
-};
-
-#define EMUL_LAYOUT(type)                                                                         \
-    {                                                                                             \
-        .gpr =                                                                                    \
-            {offsetof(type, rax), offsetof(type, rcx), offsetof(type, rdx), offsetof(type, rbx),  \
-             offsetof(type, rsp), offsetof(type, rbp), offsetof(type, rsi), offsetof(type, rdi),  \
-             offsetof(type, r8),  offsetof(type, r9),  offsetof(type, r10), offsetof(type, r11),  \
-             offsetof(type, r12), offsetof(type, r13), offsetof(type, r14), offsetof(type, r15)}, \
-        .rip = offsetof(type, rip), .rflags = offsetof(type, rflags),                             \
-    }
-
-/* A neutral frame, for callers without one of their own. */
-struct emul_regs {
-    uint64_t rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
-    uint64_t rip, rflags;
-};
-extern const struct emul_layout emul_regs_layout;
 
 /* A segment as read_segment gives it. attr is the descriptor's bits 40-47 and 52-55, packed into
  * 12 bits as AMD's VMCB holds them (APM vol. 2, 15.5.1 and appendix B). */
@@ -219,7 +168,7 @@ struct emul_event {
     uint8_t vector;
     bool has_error;
     uint32_t error;
-    uint64_t cr2; /* for EMUL_EXC_PF */
+    uint64_t cr2; /* for VEC_PF */
 };
 
 /* What the caller has to do after EMUL_OKAY, besides resuming the guest. RF is already cleared. */
@@ -234,8 +183,7 @@ struct emul_retire {
 
 struct emul_ctxt {
     /* Set by the caller before emul_decode(). */
-    void *regs;
-    const struct emul_layout *layout;
+    struct regs *regs;
     const struct emul_ops *ops;
     void *data;        /* the caller's own */
     uint8_t bits;      /* code segment: 16, 32 or 64 */
@@ -302,27 +250,11 @@ enum emul_class emul_insn_class(const struct emul_insn *insn);
  */
 enum emul_result emul_insn_access(struct emul_ctxt *c, struct emul_access *out) must_check;
 
-/* Register access by encoding number; the frame's whole 64 bits. */
-static inline uint64_t *emul_gpr(const struct emul_ctxt *c, unsigned int nr)
-{
-    return (uint64_t *)((char *)c->regs + c->layout->gpr[nr & (EMUL_NR_GPR - 1)]);
-}
-
-static inline uint64_t *emul_rip(const struct emul_ctxt *c)
-{
-    return (uint64_t *)((char *)c->regs + c->layout->rip);
-}
-
-static inline uint64_t *emul_rflags(const struct emul_ctxt *c)
-{
-    return (uint64_t *)((char *)c->regs + c->layout->rflags);
-}
-
-/* For callbacks: `return emul_raise(c, EMUL_EXC_GP, 0);` Error codes are kept only for vectors
+/* For callbacks: `return emul_raise(c, VEC_GP, 0);` Error codes are kept only for vectors
  * that have one. */
 static inline enum emul_result emul_raise(struct emul_ctxt *c, uint8_t vector, uint32_t error)
 {
-    bool has_error = vector == 8 || (vector >= 10 && vector <= 14) || vector == EMUL_EXC_AC;
+    bool has_error = vector < 32 && (VECTORS_WITH_ERROR >> vector & 1);
 
     c->event = (struct emul_event){
         .vector = vector, .has_error = has_error, .error = has_error ? error : 0};
@@ -331,7 +263,6 @@ static inline enum emul_result emul_raise(struct emul_ctxt *c, uint8_t vector, u
 
 static inline enum emul_result emul_raise_pf(struct emul_ctxt *c, uint32_t error, uint64_t cr2)
 {
-    c->event =
-        (struct emul_event){.vector = EMUL_EXC_PF, .has_error = true, .error = error, .cr2 = cr2};
+    c->event = (struct emul_event){.vector = VEC_PF, .has_error = true, .error = error, .cr2 = cr2};
     return EMUL_EXCEPTION;
 }
