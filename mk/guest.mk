@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# Small PV kernels of ours that boot as domain 0 (tests/guest), and the benchmark kernel (bench).
+# guest-kernels builds them, test-guest runs them on Argon, test-guest-xen on Debian's Xen as well,
+# bench prints the table of both.
+
+GUEST_CFLAGS := -std=gnu11 -g -O2 -MMD -MP -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
+                -Wno-unused-parameter -Werror -Itests/guest -ffreestanding -fno-pic -fno-pie \
+                -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+                -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
+                -D__XEN_INTERFACE_VERSION__=0x00040e00
+GUEST_LIB_O  := $(patsubst tests/guest/lib/%,$(B)/guest/lib/%.o,$(filter-out tests/guest/lib/notes_%, \
+                $(wildcard tests/guest/lib/*.c tests/guest/lib/*.S)))
+GUEST_TESTS  := $(patsubst tests/guest/%.c,$(B)/guest/%.elf,$(wildcard tests/guest/*.c))
+GUEST_LINK    = ld -m elf_x86_64 -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments \
+                -T tests/guest/lib/link.ld -o $@ $(filter %.o,$^)
+
+# Variants of the ELF notes: a test that needs one is named here.
+$(B)/guest/start_hcpage.elf: $(B)/guest/lib/notes_hcpage.S.o
+$(B)/guest/start_p2m.elf: $(B)/guest/lib/notes_p2m.S.o
+
+.PHONY: guest-kernels test-guest test-guest-xen bench
+.SECONDARY:
+
+guest-kernels: $(GUEST_TESTS) $(B)/guest/bench.elf
+
+$(B)/guest/%.c.o: tests/guest/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -c $< -o $@
+
+$(B)/guest/lib/%.S.o: tests/guest/lib/%.S
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
+
+$(B)/guest/bench.c.o: bench/bench.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -c $< -o $@
+
+$(B)/guest/%.elf: $(B)/guest/%.c.o $(GUEST_LIB_O) tests/guest/lib/link.ld
+	$(GUEST_LINK)
+
+test-guest: $(B)/argon guest-kernels
+	tests/guest/run --build $(B) --hv argon
+
+test-guest-xen: $(B)/argon guest-kernels
+	tests/guest/run --build $(B) --hv both
+
+bench: $(B)/argon $(B)/guest/bench.elf
+	bench/run --build $(B)
