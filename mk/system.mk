@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# The domain-0 system around the hypervisor: making it, booting it, testing it as a whole.
+#
+#   make run        Argon with Debian as domain 0: a shell on a terminal, else the tour
+#   make xen-run    the same system on Debian's Xen
+#   make iso        build/argon.iso, which boots by BIOS and by UEFI
+#   make test-system
+#
+# run and xen-run take CPU=, MACHINE=q35|pc, MEM=, SMP=, HVARGS=, KARGS=, and ROOT=none to stay in
+# the small initial ram disk. What is made here is under build/, whatever B is.
+
+.PHONY: run xen-run iso setup dom0 test-system
+
+DOM0 := build/dom0
+
+build/setup.stamp: tools/setup
+	@mkdir -p build
+	@tools/setup
+	@touch $@
+
+$(DOM0)/vmlinuz: tools/mkdom0 | build/setup.stamp
+	@echo "  DOM0    kernel"
+	@tools/mkdom0 kernel
+
+$(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/tour \
+                    $(wildcard tests/system/dom0/*) $(DOM0)/vmlinuz | build/setup.stamp
+	@echo "  DOM0    initrd"
+	@tools/mkdom0 initrd
+
+$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/console tools/dom0/tour \
+                  $(DOM0)/vmlinuz | build/setup.stamp
+	@echo "  DOM0    disk (the first time takes a minute or two)"
+	@tools/mkdom0 disk
+
+setup: build/setup.stamp
+dom0: $(DOM0)/initrd.img $(DOM0)/disk.img
+
+RUN_OPTIONS = $(if $(CPU),--cpu $(CPU)) $(if $(MACHINE),--machine $(MACHINE)) \
+              $(if $(MEM),--mem $(MEM)) $(if $(SMP),--smp $(SMP)) $(if $(ROOT),--root $(ROOT)) \
+              $(if $(HVARGS),--hv-args "$(HVARGS)") $(if $(KARGS),--kernel-args "$(KARGS)")
+RUN_NEEDS   = $(DOM0)/initrd.img $(if $(filter none,$(ROOT)),,$(DOM0)/disk.img)
+
+# The compiler itself may be missing before setup, so the rest is made by a second make.
+run: build/setup.stamp
+	@$(MAKE) --no-print-directory $(B)/argon $(RUN_NEEDS)
+	@tools/run --hv $(B)/argon $(RUN_OPTIONS)
+
+xen-run: build/setup.stamp
+	@$(MAKE) --no-print-directory $(RUN_NEEDS)
+	@tools/run --hv $$(tools/xen-ref) $(RUN_OPTIONS)
