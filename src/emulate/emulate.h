@@ -93,6 +93,10 @@ struct emul_ops {
     enum emul_result (*cmpxchg)(struct emul_ctxt *c, enum emul_seg seg, uint64_t linear, void *old,
                                 const void *new, unsigned int bytes, bool lock);
 
+    /* Optional: ins asks before it reads the port whether its memory can be written. */
+    enum emul_result (*probe_write)(struct emul_ctxt *c, enum emul_seg seg, uint64_t linear,
+                                    unsigned int bytes);
+
     /* Ports, 1, 2 or 4 bytes. check_io is asked only when cpl > iopl (the TSS bitmap); NULL
      * there means #GP. */
     enum emul_result (*check_io)(struct emul_ctxt *c, uint16_t port, unsigned int bytes);
@@ -133,6 +137,12 @@ enum emul_map {
 
 #define EMUL_NO_REG 0xff
 
+/* What the tables say of an opcode; private to src/emulate. */
+struct emul_opcode {
+    uint8_t dst, src, imm, exec;
+    uint16_t flags;
+};
+
 /* A decoded instruction. */
 struct emul_insn {
     uint8_t length;     /* bytes, 1 to 15 */
@@ -161,7 +171,7 @@ struct emul_insn {
     uint64_t imm;  /* immediate, extended as the instruction wants; branch displacement */
     uint64_t imm2; /* enter's level, a far pointer's selector */
 
-    const struct emul_opcode *op; /* private to src/emulate */
+    struct emul_opcode op;
 };
 
 struct emul_event {
@@ -173,6 +183,7 @@ struct emul_event {
 
 /* What the caller has to do after EMUL_OKAY, besides resuming the guest. RF is already cleared. */
 struct emul_retire {
+    uint64_t rip;    /* the next instruction; already in regs */
     bool singlestep; /* TF was set: raise #DB with DR6.BS */
     bool sti_shadow; /* interrupts stay off for one instruction */
     uint32_t reps;   /* string iterations done by this call */

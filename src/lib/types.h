@@ -35,19 +35,19 @@ static inline bool mfn_eq(mfn_t a, mfn_t b)
 
 typedef uint64_t paddr_t; /* machine physical address */
 
-#define must_check     __attribute__((warn_unused_result))
+#define must_check        __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
-#define noreturn       __attribute__((noreturn))
-#define packed         __attribute__((packed))
-#define aligned(n)     __attribute__((aligned(n)))
-#define maybe_unused   __attribute__((unused))
-#define noinline       __attribute__((noinline))
-#define always_inline  inline __attribute__((always_inline))
-#define cold           __attribute__((cold))
-#define section(name)  __attribute__((section(name)))
-#define likely(x)      __builtin_expect(!!(x), 1)
-#define unlikely(x)    __builtin_expect(!!(x), 0)
-#define fallthrough    __attribute__((fallthrough))
+#define noreturn          __attribute__((noreturn))
+#define packed            __attribute__((packed))
+#define aligned(n)        __attribute__((aligned(n)))
+#define maybe_unused      __attribute__((unused))
+#define noinline          __attribute__((noinline))
+#define always_inline     inline __attribute__((always_inline))
+#define cold              __attribute__((cold))
+#define section(name)     __attribute__((section(name)))
+#define likely(x)         __builtin_expect(!!(x), 1)
+#define unlikely(x)       __builtin_expect(!!(x), 0)
+#define fallthrough       __attribute__((fallthrough))
 
 /* Code and data needed only while starting; their pages go back to the allocator afterwards. */
 #ifdef ARGON_HOST

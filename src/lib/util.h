@@ -13,17 +13,17 @@
 
 #define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
-#define min(a, b)                                                                                  \
-    ({                                                                                             \
-        typeof(a) min_a_ = (a);                                                                    \
-        typeof(b) min_b_ = (b);                                                                    \
-        min_a_ < min_b_ ? min_a_ : min_b_;                                                         \
+#define min(a, b)                          \
+    ({                                     \
+        typeof(a) min_a_ = (a);            \
+        typeof(b) min_b_ = (b);            \
+        min_a_ < min_b_ ? min_a_ : min_b_; \
     })
-#define max(a, b)                                                                                  \
-    ({                                                                                             \
-        typeof(a) max_a_ = (a);                                                                    \
-        typeof(b) max_b_ = (b);                                                                    \
-        max_a_ > max_b_ ? max_a_ : max_b_;                                                         \
+#define max(a, b)                          \
+    ({                                     \
+        typeof(a) max_a_ = (a);            \
+        typeof(b) max_b_ = (b);            \
+        max_a_ > max_b_ ? max_a_ : max_b_; \
     })
 
 /* A shared word is read or written exactly once, whole. */

@@ -36,19 +36,22 @@ void test_expect_crash(void);
 /* Leave the machine: asks for a reboot, which ends QEMU under -no-reboot. */
 void machine_exit(void) __attribute__((noreturn));
 
-/* Fail unless the two values, taken as long, are equal; names the expression. */
-#define expect_eq(expr, want)                                                                     \
-    do {                                                                                          \
-        long got_ = (long)(expr), want_ = (long)(want);                                           \
-        if (got_ != want_)                                                                        \
-            test_fail("%s:%d: %s is %ld (%#lx), not %ld (%#lx)", __FILE__, __LINE__, #expr, got_, \
-                      got_, want_, want_);                                                        \
+/* An expectation that does not hold prints a line that names it and turns the coming test_pass()
+ * into a FAIL; the test goes on, so one run shows all that differs. */
+void expect_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#define expect_eq(expr, want)                                                                   \
+    do {                                                                                        \
+        long got_ = (long)(expr), want_ = (long)(want);                                         \
+        if (got_ != want_)                                                                      \
+            expect_failed("%s:%d: %s is %ld (%#lx), not %ld (%#lx)", __FILE__, __LINE__, #expr, \
+                          got_, got_, want_, want_);                                            \
     } while (0)
 
-#define expect(cond)                                                         \
-    do {                                                                     \
-        if (!(cond))                                                         \
-            test_fail("%s:%d: %s does not hold", __FILE__, __LINE__, #cond); \
+#define expect(cond)                                                             \
+    do {                                                                         \
+        if (!(cond))                                                             \
+            expect_failed("%s:%d: %s does not hold", __FILE__, __LINE__, #cond); \
     } while (0)
 
 /* Steps that only prepare the test: a failure is an error of the test. */

@@ -7,6 +7,8 @@
 void guest_main(void);
 
 static bool finished;
+static unsigned int failures;
+static char first_failure[400];
 
 void machine_exit(void)
 {
@@ -28,8 +30,25 @@ static void finish(const char *verdict, const char *reason)
     machine_exit();
 }
 
+void expect_failed(const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    printf("  %s\n", text);
+    if (!failures++)
+        memcpy(first_failure, text, sizeof(text));
+    if (failures == 30)
+        finish("FAIL", first_failure);
+}
+
 void test_pass(void)
 {
+    if (failures)
+        finish("FAIL", first_failure);
     finish("PASS", "");
     machine_exit();
 }

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+# Argon. `make run` boots Debian as domain 0, `make test` runs every test. See README.md.
+
+.DEFAULT_GOAL := all
+B := build
+
+CC      := gcc
+WARN    := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
+           -Wno-unused-parameter -Werror
+INCLUDE := -Isrc -include lib/types.h
+COMMON  := -std=gnu11 -g -MMD -MP $(WARN) -fno-strict-aliasing -fno-common
+
+# The hypervisor: freestanding, linked at a fixed address outside the top 2 GiB (which belongs to
+# the guest kernel), so compiled position independent and with hidden symbols.
+HV_CFLAGS := $(COMMON) -O2 $(INCLUDE) -ffreestanding -fpie -fvisibility=hidden \
+             -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+             -fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
+             -mindirect-branch=thunk-extern -mindirect-branch-register \
+             -mfunction-return=thunk-extern -ffunction-sections
+
+# The same sources as an ordinary process: tests/host stands in for the instructions of src/hw/.
+HOST_CFLAGS := $(COMMON) -O1 -DARGON_HOST -Itests/host $(INCLUDE) \
+               -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+HV_C   := $(wildcard src/*/*.c)
+HV_S   := $(wildcard src/*/*.S)
+HV_O   := $(HV_C:src/%.c=$(B)/hv/%.o) $(HV_S:src/%.S=$(B)/hv/%.S.o)
+
+# What needs the real machine stays out of the host library; see tests/host/README.
+HOST_SKIP := $(wildcard src/hw/*.c) $(file < tests/host/skip)
+HOST_C    := $(filter-out $(HOST_SKIP),$(HV_C)) $(wildcard tests/host/*.c)
+HOST_O    := $(patsubst %.c,$(B)/host/%.o,$(HOST_C))
+
+UNIT_C   := $(wildcard tests/unit/*.c)
+UNIT_BIN := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
+
+.PHONY: all clean unit
+all: $(B)/argon.gz
+
+-include $(wildcard mk/*.mk)
+
+$(B)/hv/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HV_CFLAGS) -c $< -o $@
+
+$(B)/hv/%.S.o: src/%.S
+	@mkdir -p $(@D)
+	$(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -UDUMMY -Isrc -c $< -o $@
+
+$(B)/host/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) -c $< -o $@
+
+$(B)/host/libargon.a: $(HOST_O)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/libargon.a
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=address,undefined $< -Wl,--start-group $(B)/host/libargon.a -Wl,--end-group \
+	    -lcmocka -o $@
+
+unit: $(UNIT_BIN)
+	@set -e; for t in $(UNIT_BIN); do $$t; done
+
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Locks and their order.
+ *
+ * The hypervisor runs with interrupts off but for windows that it opens itself (interrupts_window,
+ * idle), and no lock is held in a window: so one kind of lock serves for all. While it spins, a CPU
+ * serves TLB shoot-downs of others through `lock_spin_poll`, so a holder may wait for a flush.
+ *
+ * Every lock has a rank; a CPU takes locks in rising rank only (equal rank: never two, except by
+ * lock_pair, in the order of addresses). Debug builds check. */
+#pragma once
+
+#include "lib/types.h"
+
+/* The one order. Outer first. */
+enum lock_rank {
+    RANK_DOMCTL,     /* control operations, one at a time */
+    RANK_DOMLIST,    /* the list of domains, writers */
+    RANK_DOMAIN,     /* a domain's life and vCPU states */
+    RANK_PV,         /* a PV domain's page tables: update operations of one domain */
+    RANK_GRANT,      /* a domain's grant table */
+    RANK_EVENT,      /* a domain's event channels */
+    RANK_PIRQ,       /* physical interrupts and who has them */
+    RANK_PCI,        /* PCI devices, configuration space */
+    RANK_PAGE_OWNER, /* a domain's list of pages and their count */
+    RANK_SCHED,      /* a run queue */
+    RANK_TIMER,      /* a CPU's timers */
+    RANK_MAPPINGS,   /* the hypervisor's page tables */
+    RANK_HEAP,
+    RANK_BUDDY,
+    RANK_CHIP, /* IO-APIC, RTC, PIT: registers with an index */
+    RANK_FLUSH,
+    RANK_LOG, /* last: one may log anywhere */
+    RANK_COUNT,
+};
+
+struct lock {
+    uint32_t ticket;  /* [a] next ticket to hand out */
+    uint32_t serving; /* [a] */
+    uint8_t rank;
+    int16_t owner; /* CPU + 1 while held, for checks and dumps */
+    const char *name;
+};
+
+#define LOCK_INIT(rank_, name_)          \
+    {                                    \
+        .rank = (rank_), .name = (name_) \
+    }
+
+void lock_init(struct lock *l, enum lock_rank rank, const char *name);
+void lock(struct lock *l);
+bool lock_try(struct lock *l) must_check;
+void unlock(struct lock *l);
+bool lock_held(const struct lock *l); /* by this CPU */
+/* Two locks of one rank; a == b takes it once. */
+void lock_pair(struct lock *a, struct lock *b);
+void unlock_pair(struct lock *a, struct lock *b);
+/* From panic only: makes the lock free whoever holds it. */
+void lock_break(struct lock *l);
+
+/* Called while spinning; memory/tlb.c sets it. [I] */
+extern void (*lock_spin_poll)(void);
+
+/* Debug and host builds: forgets the notes of who holds what (a test that met a panic). */
+void lock_checks_reset(void);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Statements about our own code, and the end. A guest must never be able to cause either. */
+#pragma once
+
+#include "lib/types.h"
+
+/* Prints the message, the registers and a backtrace with symbols, then stops the machine (or
+ * reboots it: "noreboot" absent). Does not return. */
+noreturn void panic(const char *fmt, ...) printf_like(1, 2) cold;
+
+/* The same for a fault: the registers and the backtrace are those of `r`. */
+struct regs;
+noreturn void panic_at(const struct regs *r, const char *fmt, ...) printf_like(2, 3) cold;
+
+/* Hooks, each may be NULL. [I] panic_dump prints more after the message (start/); panic_stop_others
+ * halts the other CPUs (cpu/); panic_reboot resets the machine (platform/power.c). */
+extern void (*panic_dump)(void);
+extern void (*panic_stop_others)(void);
+extern void (*panic_reboot)(void);
+
+/* Prints a frame with log_key(); `backtrace_print` follows the frame pointers from `fp` through the
+ * stack of this CPU, starting with the address `pc`. */
+void regs_print(const struct regs *r);
+void backtrace_print(uint64_t pc, uint64_t fp);
+
+#define BUG() panic("BUG at %s:%d", __FILE__, __LINE__)
+#define BUG_ON(cond)                                              \
+    do {                                                          \
+        if (unlikely(cond))                                       \
+            panic("BUG: %s at %s:%d", #cond, __FILE__, __LINE__); \
+    } while (0)
+
+/* Debug builds (make DEBUG=1, and every host build) check; release builds do not. */
+#if defined(ARGON_DEBUG) || defined(ARGON_HOST)
+#define ASSERT(cond) BUG_ON(!(cond))
+#else
+#define ASSERT(cond) ((void)sizeof(!(cond)))
+#endif

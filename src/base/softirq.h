@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Work that is done on the way out to a guest, or in idle: one bit each in cpu_local()->work. */
+#pragma once
+
+#include "base/percpu.h"
+
+enum softirq {
+    SOFTIRQ_TIMER,    /* time/timer.c: deadlines have passed */
+    SOFTIRQ_SCHEDULE, /* sched/: choose again */
+    SOFTIRQ_TASK,     /* base/softirq.c: deferred functions */
+    SOFTIRQ_GUEST,    /* domain/: the current vCPU has something to look at (NMI, exit work) */
+    SOFTIRQ_RCU,      /* domain/: frees what nobody can see any more */
+    SOFTIRQ_COUNT,
+};
+
+void softirq_register(enum softirq n, void (*fn)(void));
+/* On this CPU. */
+void softirq_raise(enum softirq n);
+/* On another: sets the bit and interrupts it (`softirq_kick` sends the IPI, [I] set by cpu/). */
+void softirq_raise_on(unsigned cpu, enum softirq n);
+extern void (*softirq_kick)(unsigned cpu);
+/* Runs all pending; called by the exit path with interrupts off. */
+void softirq_run(void);
+static inline bool softirq_pending(void)
+{
+    return read_once(cpu_local()->work) != 0;
+}
+
+/* A deferred function, run once on the CPU that queued it; queueing a queued one does nothing. */
+struct task {
+    struct list link;
+    void (*fn)(void *data);
+    void *data;
+    bool queued;
+};
+void task_queue(struct task *t);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The processor as Argon found it, and each CPU's own tables. */
+#pragma once
+
+#include "base/percpu.h"
+#include "cpu/features.h"
+
+/* Host features, the order and bit positions of the public featureset words (cpu/features.h). */
+bool cpu_has(unsigned feature);
+
+extern uint64_t cpu_cr4;         /* [I] CR4 while the hypervisor runs, without the guest's bits */
+extern uint64_t cpu_efer;        /* [I] */
+extern unsigned cpu_paddr_bits;  /* [I] physical address width */
+extern uint64_t cpu_pte_reserved; /* [I] PTE address bits beyond the width, and NX if absent */
+extern bool cpu_smap;            /* [I] SMAP is on; the copies of hw/ open it */
+
+enum cpu_vendor {
+    CPU_OTHER,
+    CPU_INTEL,
+    CPU_AMD, /* and Hygon */
+};
+extern enum cpu_vendor cpu_vendor;
+
+/* Boot CPU: finds features, vendor, widths; says what is missing and stops without it. */
+void cpu_detect(void);
+/* This CPU: GDT, TSS with IST stacks, IDT, MSRs of SYSCALL, PAT, CR0, CR4, EFER. */
+void cpu_init_tables(void);
+
+/* Descriptor page of this CPU that goes into page 14 of each vCPU's GDT window. */
+DECLARE_PER_CPU(mfn_t, gdt_mfn);
+/* Interrupt stack pointer and so on never change: the frame is always at cpu_local()->guest. */
+
+/* Ends in the guest whose registers are in cpu_local()->guest; runs pending work first. */
+noreturn void cpu_return_to_guest(void);
+/* Ends in the idle loop with an empty stack. */
+noreturn void cpu_enter_idle(void);

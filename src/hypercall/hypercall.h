@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypercall table. Each entry decodes its registers and calls the function of the directory
+ * that owns the matter. ABI.md 1.2; public xen.h for the numbers. */
+#pragma once
+
+#include "domain/domain.h"
+
+/* Executes hypercall `op` for the current vCPU; result or negative errno; -ENOSYS for numbers that
+ * do not exist. Sets up the refusal ring. Multicall calls it for each entry. */
+long hypercall_call(uint64_t op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+                    uint64_t a5);
+/* From the entry path: SYSCALL in guest kernel mode. */
+void hypercall_entry(struct regs *regs);

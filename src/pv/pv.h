@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Paravirtual guests: the state that only they have, and what the files of this directory offer to
+ * one another and to the layers above. 64-bit guests: kernel and user both run in ring 3, each on
+ * page tables of its own. ABI.md 3; public arch-x86/xen.h and xen-x86_64.h. */
+#pragma once
+
+#include "domain/domain.h"
+#include "hw/desc.h"
+
+struct pv_callback {
+    uint64_t address; /* 0: none */
+    bool mask_events;
+};
+
+struct pv_trap {
+    uint64_t address; /* 0: none */
+    uint16_t cs;
+    uint8_t dpl;
+    bool mask_events;
+};
+
+/* [p] except where said: touched by the vCPU itself, or while it does not run. */
+struct pv_vcpu {
+    bool in_kernel;         /* guest kernel mode: which page tables, which GS base, which stack */
+    bool fpu_loaded;        /* extended state in the registers is this vCPU's */
+    bool ts;                /* guest's view of CR0.TS */
+    uint8_t iopl;           /* virtual, 0-3 */
+    bool syscall32_disables_events, nmi_masked;
+
+    mfn_t kernel_l4;        /* typed and referenced; what cr3 holds in kernel mode */
+    mfn_t user_l4;          /* the same in user mode; INVALID_MFN: none */
+
+    uint64_t kernel_sp;     /* stack_switch */
+    uint16_t kernel_ss;
+    struct pv_callback event, failsafe, syscall, syscall32, sysenter, nmi;
+    struct pv_trap trap[256];
+
+    mfn_t gdt_frame[GDT_GUEST_FRAMES]; /* typed SEGDESC; INVALID_MFN beyond gdt_entries */
+    uint16_t gdt_entries;
+    uint64_t ldt_base;      /* guest virtual */
+    uint16_t ldt_entries;   /* 0: no LDT */
+    mfn_t ldt_frame[16];    /* typed SEGDESC, mapped on first use; INVALID_MFN: not mapped */
+
+    uint16_t ds, es, fs, gs; /* while off CPU */
+    uint64_t fs_base;
+    uint64_t gs_base_kernel, gs_base_user; /* while off CPU; on CPU: GS_BASE and KERNEL_GS_BASE,
+                                              the active one in GS_BASE */
+    uint64_t cr4;           /* guest's view of the bits it controls */
+    uint64_t dr[4], dr6, dr7;
+    uint64_t dr7_emul;      /* I/O breakpoints: emulated accesses only */
+
+    uint64_t iobmp;         /* guest virtual address of the I/O bitmap, 0: none */
+    uint32_t iobmp_ports;
+
+    struct xstate *xstate;  /* cpu/xstate.h; saved extended state while not loaded */
+    uint64_t xcr0, xcr0_accum;
+    uint64_t msr_misc_features, msr_spec_ctrl, msr_tsc_aux; /* guest's values */
+};
+
+struct pv_domain {
+    uint64_t *perdomain_l3; /* the domain's slot L4_PERDOMAIN: GDT and LDT windows of each vCPU */
+    mfn_t perdomain_mfn;
+    struct lock mmu;        /* RANK_PV */
+    struct cpu_policy *policy; /* cpu/policy.h: what CPUID and MSRs show */
+    bool vtsc;              /* emulate RDTSC */
+};
+
+/* Per-vCPU window in slot L4_PERDOMAIN: 16 pages of GDT (14 of the guest, Argon's own at 14), then
+ * 16 of LDT. */
+#define PERDOMAIN_VCPU_PAGES 32u
+static inline uint64_t pv_gdt_va(const struct vcpu *v)
+{
+    return HW_VA_PERDOMAIN + v->id * (PERDOMAIN_VCPU_PAGES * PAGE_SIZE);
+}
+static inline uint64_t pv_ldt_va(const struct vcpu *v)
+{
+    return pv_gdt_va(v) + 16 * PAGE_SIZE;
+}
+
+/* ---- life (pv/domain.c) ---- */
+int must_check pv_domain_init(struct domain *d);
+int must_check pv_vcpu_init(struct vcpu *v);
+/* Drops page tables, descriptor frames; -ERESTART: call again. */
+int must_check pv_domain_destroy(struct domain *d);
+void pv_domain_free(struct domain *d);
+void pv_vcpu_free(struct vcpu *v);
+/* Sets the PERDOMAIN window's entry `page` (0-31) of v. */
+void pv_perdomain_set(struct vcpu *v, unsigned page, uint64_t pte);
+/* setvcpucontext, VCPUOP_initialise and the builder: checks and takes a whole context. cr3 in the
+ * context is in public format. -EINVAL, -EBUSY, -ERESTART... */
+int must_check pv_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
+
+/* ---- context switch (pv/switch.c): hardware <-> struct pv_vcpu; interrupts off ---- */
+void pv_switch_from(struct vcpu *v); /* saves selectors, bases, debug registers, extended state */
+void pv_switch_to(struct vcpu *v);   /* GDT, LDT, cr3, cr4, selectors (failsafe), bases, dr */
+/* Kernel to user or back: the other GS base and the other L4. v is current. */
+void pv_toggle_mode(struct vcpu *v);
+/* cr3 for the mode the vCPU is in; loads it (flushes non-global entries). */
+void pv_load_cr3(struct vcpu *v);
+
+/* ---- exceptions and events into the guest (pv/bounce.c) ---- */
+/* Enters the guest's handler for `vector`: builds the frame on its stack now. Crashes the domain if
+ * there is no handler or no stack. `error` is used where the vector has one. */
+void pv_inject_trap(struct vcpu *v, unsigned vector, uint32_t error);
+void pv_inject_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error);
+void pv_deliver_event(struct vcpu *v); /* the event callback; upcall mask set */
+void pv_deliver_syscall(struct vcpu *v, struct regs *regs); /* SYSCALL from user mode */
+
+/* ---- entries (pv/trap.c), called by cpu/ for exceptions that came from a PV guest ---- */
+void pv_handle_trap(struct regs *regs); /* entry_vector, error_code set; cr2 still in the register */
+/* A page fault in the hypervisor at an address of the current guest (guest copy, PERDOMAIN LDT
+ * window): true if it was mended and the instruction is to be tried again. */
+bool pv_mend_hypervisor_fault(uint64_t cr2, uint32_t error);
+/* Before returning to the guest, if softirq GUEST asks: NMI, pending exit work. */
+void pv_exit_work(struct vcpu *v);
+
+/* ---- page tables (pv/mmu.c, pv/mmuext.c, pv/ptwr.c) ---- */
+long pv_mmu_update(uint64_t ureqs, uint32_t count, uint64_t pdone, uint32_t foreigndom);
+long pv_mmuext_op(uint64_t uops, uint32_t count, uint64_t pdone, uint32_t foreigndom);
+long pv_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags);
+long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags, domid_t domid);
+/* A write fault at cr2 of the guest kernel on a read-only page: emulates it if it hits an L1 table
+ * (or read-only device page). True if done (or an exception was injected). */
+bool pv_ptwr_fault(struct vcpu *v, uint64_t cr2, uint32_t error);
+/* Loads a new kernel L4 (cr3 write, NEW_BASEPTR): checks, types, switches. 0 or negative errno. */
+int must_check pv_new_kernel_l4(struct vcpu *v, mfn_t m);
+int must_check pv_new_user_l4(struct vcpu *v, mfn_t m); /* mfn 0: none */
+/* The guest's L1 entry that maps va in the current address space, with the frame of the L1. */
+int must_check pv_find_l1e(struct vcpu *v, uint64_t va, mfn_t *l1, unsigned *index);
+/* Maps or unmaps a granted frame: pv/grant_map.c sets grant_map_ops_pv. Marked PTE_GRANT. */
+
+/* ---- descriptor tables (pv/descriptor.c) ---- */
+long pv_set_gdt(uint64_t frame_list, uint32_t entries);
+long pv_update_descriptor(uint64_t maddr, uint64_t desc);
+int must_check pv_set_ldt(struct vcpu *v, uint64_t base, uint32_t entries);
+/* Maps the LDT page that an access at `offset` of the window needs. */
+bool pv_map_ldt_page(struct vcpu *v, uint64_t offset);
+/* May a guest have this descriptor? Mends DPL; false: refuse. For validation of SEGDESC frames. */
+bool pv_descriptor_ok(uint64_t *desc);
+
+/* ---- the rest of the guest's interface: one function a hypercall ---- */
+long pv_set_trap_table(uint64_t traps);
+long pv_stack_switch(uint64_t ss, uint64_t sp);
+long pv_fpu_taskswitch(uint64_t set);
+long pv_set_segment_base(uint32_t which, uint64_t base);
+long pv_set_debugreg(uint32_t reg, uint64_t value);
+long pv_get_debugreg(uint32_t reg);
+long pv_iret(void);
+long pv_callback_op(uint32_t cmd, uint64_t arg);
+long pv_set_callbacks(uint64_t event, uint64_t failsafe, uint64_t syscall);
+long pv_nmi_op(uint32_t cmd, uint64_t arg);
