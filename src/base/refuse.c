@@ -20,13 +20,18 @@ const char *(*refuse_call_name)(uint32_t call);
 
 const char *errno_name(int error)
 {
-    switch (error) {
+    static const struct {
+        const char *name;
+        int value;
+    } names[] = {
 #undef XEN_ERRNO
-#define XEN_ERRNO(name, value) \
-    case value:                \
-        return #name;
+#define XEN_ERRNO(name, value) {#name, value},
 #include <xen/errno.h>
-    }
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].value == error)
+            return names[i].name;
     return "E?";
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/percpu.h"
+#include "lib/list.h"
 
 enum softirq {
     SOFTIRQ_TIMER,    /* time/timer.c: deadlines have passed */
