@@ -21,3 +21,7 @@ uint64_t buddy_total_frames(void); /* all that was ever added */
 void buddy_init(uint8_t *state, uint64_t max);
 /* Is the frame free in the allocator? For audits. */
 bool buddy_is_free(mfn_t m);
+
+/* A small number (1 to 127) that the owner of an allocated frame keeps with it. */
+void buddy_tag(mfn_t m, uint8_t tag);
+uint8_t buddy_tag_of(mfn_t m);

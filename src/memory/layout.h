@@ -62,6 +62,6 @@ static inline bool is_canonical(uint64_t va)
 }
 
 /* The machine-to-physical table: M2P[mfn] is the frame's number in its owner's space. */
-#define M2P ((uint64_t *)HW_VA_M2P)
+#define M2P               ((uint64_t *)HW_VA_M2P)
 #define INVALID_M2P_ENTRY (~0ull)
 #define SHARED_M2P_ENTRY  (~0ull - 1)

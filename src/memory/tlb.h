@@ -5,10 +5,11 @@
  * time; before it is used as something else, CPUs that have not flushed since then must. */
 #pragma once
 
+#include "base/lock.h"
 #include "base/percpu.h"
 
-#define TLB_ALL  0x1u /* everything that is not global */
-#define TLB_VA   0x2u /* the one page */
+#define TLB_ALL    0x1u /* everything that is not global */
+#define TLB_VA     0x2u /* the one page */
 #define TLB_GLOBAL 0x4u /* global entries too */
 
 /* Flushes on the CPUs of `mask` (this one included if set there) and waits for them. */

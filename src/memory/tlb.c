@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Shoot-down of translations. The initiator writes each target's request and interrupts it; a
+ * target serves its request from the interrupt, from a lock it spins on, or from its own wait here,
+ * so two CPUs that flush each other make progress. */
+#include "memory/tlb.h"
+
+#include "lib/string.h"
+
+struct flush_request {
+    uint32_t flags; /* [a] 0: none; merged when several come */
+    uint64_t va;
+    uint32_t done;    /* [a] counts served requests */
+    uint32_t asked;   /* [a] */
+    struct lock lock; /* RANK_FLUSH: of `flags` and `va` */
+};
+
+static uint32_t clock = 1;                  /* [a] */
+static DEFINE_PER_CPU(uint32_t, tlb_stamp); /* clock of this CPU's last full flush */
+static DEFINE_PER_CPU(struct flush_request,
+                      flush_request) = {.lock = LOCK_INIT(RANK_FLUSH, "flush")};
+
+void (*tlb_ipi)(const struct cpu_mask *mask);
+
+uint32_t tlb_clock(void)
+{
+    return __atomic_load_n(&clock, __ATOMIC_ACQUIRE);
+}
+
+void tlb_flush_local(unsigned flags, uint64_t va)
+{
+    if (flags & TLB_VA) {
+        hw_invlpg(va); /* global entries too */
+        return;
+    }
+    /* The stamp is taken before the flush: a frame freed after it is not covered. */
+    write_once(this_cpu(tlb_stamp), __atomic_add_fetch(&clock, 1, __ATOMIC_ACQ_REL));
+    if (flags & TLB_GLOBAL)
+        hw_tlb_flush_all();
+    else
+        write_cr3(read_cr3());
+}
+
+void tlb_filter(struct cpu_mask *mask, uint32_t stamp)
+{
+    unsigned cpu;
+
+    bitmap_for_each (cpu, mask->bits, MAX_CPUS) {
+        /* Signed difference: the clock may wrap. */
+        if ((int32_t)(read_once(per_cpu(tlb_stamp, cpu)) - stamp) > 0)
+            bitmap_clear(mask->bits, cpu);
+    }
+}
+
+void tlb_serve(void)
+{
+    struct flush_request *r = this_cpu_ptr(flush_request);
+    uint32_t flags, asked;
+    uint64_t va;
+
+    if (likely(!__atomic_load_n(&r->flags, __ATOMIC_ACQUIRE)))
+        return;
+    while (!lock_try(&r->lock))
+        cpu_pause();
+    flags = r->flags;
+    va = r->va;
+    asked = r->asked;
+    r->flags = 0;
+    unlock(&r->lock);
+    tlb_flush_local(flags, va);
+    __atomic_store_n(&r->done, asked, __ATOMIC_RELEASE);
+}
+
+static uint32_t request(struct flush_request *r, unsigned flags, uint64_t va)
+{
+    uint32_t ticket;
+
+    while (!lock_try(&r->lock)) {
+        tlb_serve();
+        cpu_pause();
+    }
+    if (r->flags && (r->flags != flags || r->va != va))
+        flags = ((r->flags | flags) & ~TLB_VA) | TLB_ALL | TLB_GLOBAL; /* two wishes: all of it */
+    r->va = va;
+    ticket = ++r->asked;
+    __atomic_store_n(&r->flags, flags, __ATOMIC_RELEASE);
+    unlock(&r->lock);
+    return ticket;
+}
+
+void tlb_flush_mask(const struct cpu_mask *mask, unsigned flags, uint64_t va)
+{
+    struct cpu_mask others;
+    uint32_t ticket[MAX_CPUS];
+    unsigned me = cpu_id(), cpu;
+
+    if (bitmap_test(mask->bits, me))
+        tlb_flush_local(flags, va);
+    bitmap_and(others.bits, mask->bits, cpus_online.bits, MAX_CPUS);
+    bitmap_clear(others.bits, me);
+    if (bitmap_empty(others.bits, MAX_CPUS))
+        return;
+    bitmap_for_each (cpu, others.bits, MAX_CPUS) {
+        ticket[cpu] = request(per_cpu_ptr(flush_request, cpu), flags, va);
+    }
+    tlb_ipi(&others);
+    bitmap_for_each (cpu, others.bits, MAX_CPUS) {
+        struct flush_request *r = per_cpu_ptr(flush_request, cpu);
+
+        while ((int32_t)(__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) - ticket[cpu]) < 0) {
+            tlb_serve();
+            cpu_pause();
+        }
+    }
+}
