@@ -7,7 +7,7 @@ B := build
 CC      := gcc
 WARN    := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
            -Wno-unused-parameter -Werror
-INCLUDE := -Isrc -include lib/types.h
+INCLUDE := -Isrc -D__XEN_TOOLS__ -include lib/types.h
 COMMON  := -std=gnu11 -g -MMD -MP $(WARN) -fno-strict-aliasing -fno-common
 
 # The hypervisor: freestanding, linked at a fixed address outside the top 2 GiB (which belongs to
