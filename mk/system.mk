@@ -27,8 +27,8 @@ $(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/t
 	@echo "  DOM0    initrd"
 	@tools/mkdom0 initrd
 
-$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/console tools/dom0/tour \
-                  $(DOM0)/vmlinuz | build/setup.stamp
+$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console \
+                  tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
 	@echo "  DOM0    disk (the first time takes a minute or two)"
 	@tools/mkdom0 disk
 
