@@ -5,7 +5,7 @@
 #include "base/panic.h"
 #include "lib/string.h"
 
-extern char __start_percpu[], __stop_percpu[];
+extern char __start_percpu[] __attribute__((weak)), __stop_percpu[] __attribute__((weak));
 
 uintptr_t percpu_offset[MAX_CPUS];
 struct cpu_mask cpus_present;

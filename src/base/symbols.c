@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Look-up in the table of function names. The table here is the empty one that the first link and
- * the host build get. */
+/* Look-up in the table of function names. */
 #include "base/symbols.h"
 #include "lib/printf.h"
-
-#define weak __attribute__((weak))
-
-const uint64_t symbol_table_base weak = 0;
-const uint32_t symbol_table_count weak = 0;
-const uint32_t symbol_table_end weak = 0;
-const uint32_t symbol_table_offset[1] weak = {0};
-const uint32_t symbol_table_name[1] weak = {0};
-const char symbol_table_names[1] weak = "";
 
 const char *symbol_lookup(uint64_t addr, uint64_t *start, uint64_t *size)
 {
