@@ -23,7 +23,8 @@ void percpu_init(unsigned cpu, void *mem)
     size_t used = (size_t)(__stop_percpu - __start_percpu);
 
     BUG_ON(cpu >= MAX_CPUS || !IS_ALIGNED((uintptr_t)mem, 64));
-    memcpy(mem, __start_percpu, used);
+    if (used)
+        memcpy(mem, __start_percpu, used);
     memset((char *)mem + used, 0, percpu_size() - used);
     percpu_offset[cpu] = (uintptr_t)mem - (uintptr_t)__start_percpu;
 }

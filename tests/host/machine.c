@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The simulated processors and their memory. RAM is one reserved area that the direct map names;
  * guests' page tables lie in it and are walked here. Intel SDM vol. 3A, 4.5 and 4.6. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -86,8 +87,11 @@ void host_cpu_select(unsigned n)
 void cpu_pause(void)
 {
     host_tsc += host_tsc_step;
-    /* Nobody else will change what we wait for: a deadlock of the code under test. */
-    if (++pauses > 200000000)
+    /* Other CPUs are threads, maybe more than the host has cores. */
+    if (++pauses % 16 == 0)
+        sched_yield();
+    /* Nobody will ever change what we wait for: a deadlock of the code under test. */
+    if (pauses > 200000000)
         die("endless wait on CPU", host_cpu_local->id);
 }
 
