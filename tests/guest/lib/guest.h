@@ -159,21 +159,24 @@ long try_write(volatile void *p, uint64_t val);
 
 /* ---- memory (memory.c) ---- */
 
-#define PAGE_SIZE   4096ul
-#define PAGE_SHIFT  12
-#define PTE_P       (1ul << 0)
-#define PTE_RW      (1ul << 1)
-#define PTE_US      (1ul << 2)
-#define PTE_PWT     (1ul << 3)
-#define PTE_PCD     (1ul << 4)
-#define PTE_A       (1ul << 5)
-#define PTE_D       (1ul << 6)
-#define PTE_PSE     (1ul << 7)
-#define PTE_G       (1ul << 8)
-#define PTE_NX      (1ul << 63)
-#define PTE_KERNEL  (PTE_P | PTE_RW | PTE_A | PTE_D)
-#define PTE_RO      (PTE_P | PTE_A)
-#define PTE_TABLE   (PTE_P | PTE_RW | PTE_US | PTE_A)
+#define PAGE_SIZE  4096ul
+#define PAGE_SHIFT 12
+#define PTE_P      (1ul << 0)
+#define PTE_RW     (1ul << 1)
+#define PTE_US     (1ul << 2)
+#define PTE_PWT    (1ul << 3)
+#define PTE_PCD    (1ul << 4)
+#define PTE_A      (1ul << 5)
+#define PTE_D      (1ul << 6)
+#define PTE_PSE    (1ul << 7)
+#define PTE_G      (1ul << 8)
+#define PTE_NX     (1ul << 63)
+#define PTE_KERNEL (PTE_P | PTE_RW | PTE_A | PTE_D)
+#define PTE_RO     (PTE_P | PTE_A)
+#define PTE_TABLE  (PTE_P | PTE_RW | PTE_US | PTE_A)
+/* Bits of an L1 entry that the hypervisor sets as it likes: US, and 52, its mark of kernel pages.
+ */
+#define PTE_HV      (PTE_US | 1ul << 52)
 #define PTE_ADDR    0x000ffffffffff000ul
 #define VIRT_BASE   0xffffffff80000000ul
 #define INVALID_MFN (~0ul)
