@@ -39,6 +39,18 @@ enum emul_seg {
     EMUL_SEG_GS,
 };
 
+/* General registers the executor uses by name, in encoding order. */
+enum emul_gpr {
+    EMUL_RAX,
+    EMUL_RCX,
+    EMUL_RDX,
+    EMUL_RBX,
+    EMUL_RSP,
+    EMUL_RBP,
+    EMUL_RSI,
+    EMUL_RDI,
+};
+
 /* A segment as read_segment gives it. attr is the descriptor's bits 40-47 and 52-55, packed into
  * 12 bits as AMD's VMCB holds them (APM vol. 2, 15.5.1 and appendix B). */
 struct emul_segment {

@@ -185,10 +185,10 @@ enum emul_exec_id {
 /* Values in flight. Those above `bytes` are garbage in dst and src, ignored on the way out. */
 struct emul_alu {
     uint64_t dst, src;
-    uint64_t third; /* the immediate, or cl if there is none */
-    uint64_t flags; /* rflags; only arithmetic flags and DF are taken over */
-    uint8_t bytes;  /* operand size */
-    uint8_t src_bytes;
+    uint64_t third;    /* the immediate, or cl if there is none */
+    uint64_t flags;    /* rflags; only arithmetic flags and DF are taken over */
+    uint8_t bytes;     /* operand size */
+    uint8_t src_bytes; /* the source's own, for sign extension */
 };
 
 struct emul_exec {
@@ -210,7 +210,7 @@ extern const struct emul_exec emul_exec_string[32];
 extern const struct emul_exec emul_exec_io[32];
 extern const struct emul_exec emul_exec_system[32];
 
-/* flags.c */
+/* execute_alu.c */
 #define FLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 uint64_t emul_flags_result(uint64_t flags, uint64_t result, unsigned int bytes);
@@ -222,6 +222,7 @@ bool emul_condition(uint64_t flags, unsigned int cc);
 uint64_t emul_reg_read(const struct emul_ctxt *c, unsigned int nr, unsigned int bytes);
 void emul_reg_write(struct emul_ctxt *c, unsigned int nr, unsigned int bytes, uint64_t val);
 uint64_t emul_offset(const struct emul_ctxt *c);
+uint64_t emul_xlat_offset(const struct emul_ctxt *c);
 enum emul_result emul_linear(struct emul_ctxt *c, enum emul_seg seg, uint64_t offset,
                              unsigned int bytes, bool write, uint64_t *linear) must_check;
 enum emul_result emul_mem_read(struct emul_ctxt *c, enum emul_seg seg, uint64_t linear, void *buf,
@@ -236,6 +237,11 @@ bool emul_operand_is_mem(const struct emul_insn *insn, enum emul_operand o);
 unsigned int emul_operand_reg(const struct emul_insn *insn, enum emul_operand o);
 enum emul_result emul_operand_load(struct emul_ctxt *c, enum emul_operand o,
                                    uint64_t *val) must_check;
+
+static inline bool emul_canonical(uint64_t linear)
+{
+    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+}
 
 /* A count of 1, 2, 4 or 8 bytes as bits, as the mask of its value, and as its sign bit. */
 static inline unsigned int bits_of(unsigned int bytes)
