@@ -34,7 +34,7 @@ int decompress(const void *in, size_t in_len, void *out, size_t out_cap, size_t 
         rc = xz_unpack(&u);
         break;
     default:
-        rc = unpack_fail(&u, -XEN_EINVAL, "neither gzip, XZ nor zstd");
+        rc = unpack_fail(&u, -EINVAL, "neither gzip, XZ nor zstd");
         break;
     }
     *why = u.why;

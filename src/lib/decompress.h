@@ -12,8 +12,8 @@
  * Recognises the format of in[in_len] and decompresses all of it into out[out_cap]; the length
  * goes to *out_len. Bytes of out beyond *out_len may have been overwritten. Errors, each with a
  * reason of one line in *why (a constant):
- * -XEN_EINVAL unknown format or corrupt input, -XEN_EOPNOTSUPP a feature of the format that is not
- * supported, -XEN_ENOSPC out_cap is too small.
+ * -EINVAL unknown format or corrupt input, -EOPNOTSUPP a feature of the format that is not
+ * supported, -ENOSPC out_cap is too small.
  */
 int must_check decompress(const void *in, size_t in_len, void *out, size_t out_cap, size_t *out_len,
                           const char **why);

@@ -5,7 +5,7 @@
 #include "lib/string.h"
 #include "lib/util.h"
 
-#include <xen/errno.h>
+#include "lib/errno.h"
 
 /*
  * One decompression. in and out move forward; start..out is what has been written and may be

@@ -308,7 +308,7 @@ static int decode_chunk(struct unpack *u, struct lzma *l, size_t in_len, size_t 
     size_t left;
 
     if (in_len < 5 || u->in[0] != 0)
-        return unpack_fail(u, -XEN_EINVAL, "lzma: range coder does not start");
+        return unpack_fail(u, -EINVAL, "lzma: range coder does not start");
     l->rc.code = (uint32_t)u->in[1] << 24 | u->in[2] << 16 | u->in[3] << 8 | u->in[4];
     l->rc.range = UINT32_MAX;
     l->rc.in = u->in + 5;
@@ -326,11 +326,11 @@ static int decode_chunk(struct unpack *u, struct lzma *l, size_t in_len, size_t 
         u->out = decode_symbols(l, u->out, end, in_end);
     }
     if (l->corrupt)
-        return unpack_fail(u, -XEN_EINVAL, "lzma: match beyond the dictionary or the chunk");
+        return unpack_fail(u, -EINVAL, "lzma: match beyond the dictionary or the chunk");
     if (l->rc.in <= in_end)
         rc_normalize(&l->rc);
     if (u->out != end || l->rc.in != in_end || l->rc.code != 0)
-        return unpack_fail(u, -XEN_EINVAL, "lzma: chunk does not end where it says");
+        return unpack_fail(u, -EINVAL, "lzma: chunk does not end where it says");
     u->in += in_len;
     return 0;
 }
@@ -370,13 +370,13 @@ static int plain_chunk(struct unpack *u)
     size_t n;
 
     if (unpack_in_left(u) < 2)
-        return unpack_fail(u, -XEN_EINVAL, "lzma2: input ends in a chunk header");
+        return unpack_fail(u, -EINVAL, "lzma2: input ends in a chunk header");
     n = ((size_t)u->in[0] << 8 | u->in[1]) + 1;
     u->in += 2;
     if (n > unpack_in_left(u))
-        return unpack_fail(u, -XEN_EINVAL, "lzma2: input ends in a chunk");
+        return unpack_fail(u, -EINVAL, "lzma2: input ends in a chunk");
     if (n > unpack_out_left(u))
-        return unpack_fail(u, -XEN_ENOSPC, "lzma2: output buffer too small");
+        return unpack_fail(u, -ENOSPC, "lzma2: output buffer too small");
     memcpy(u->out, u->in, n);
     u->in += n;
     u->out += n;
@@ -388,18 +388,18 @@ static int lzma_chunk(struct unpack *u, struct lzma *l, uint8_t control)
     size_t header = control >= LZMA2_PROPS ? 5 : 4, in_len, out_len;
 
     if (unpack_in_left(u) < header)
-        return unpack_fail(u, -XEN_EINVAL, "lzma2: input ends in a chunk header");
+        return unpack_fail(u, -EINVAL, "lzma2: input ends in a chunk header");
     out_len = ((size_t)(control & 0x1f) << 16 | u->in[0] << 8 | u->in[1]) + 1;
     in_len = ((size_t)u->in[2] << 8 | u->in[3]) + 1;
     if (control >= LZMA2_PROPS && !set_properties(l, u->in[4]))
-        return unpack_fail(u, -XEN_EINVAL, "lzma2: bad properties");
+        return unpack_fail(u, -EINVAL, "lzma2: bad properties");
     if (control >= LZMA2_STATE)
         reset_state(l);
     u->in += header;
     if (in_len > unpack_in_left(u))
-        return unpack_fail(u, -XEN_EINVAL, "lzma2: input ends in a chunk");
+        return unpack_fail(u, -EINVAL, "lzma2: input ends in a chunk");
     if (out_len > unpack_out_left(u))
-        return unpack_fail(u, -XEN_ENOSPC, "lzma2: output buffer too small");
+        return unpack_fail(u, -ENOSPC, "lzma2: output buffer too small");
     return decode_chunk(u, l, in_len, out_len);
 }
 
@@ -415,23 +415,23 @@ int lzma2_unpack(struct unpack *u)
         int rc;
 
         if (u->in == u->in_end)
-            return unpack_fail(u, -XEN_EINVAL, "lzma2: input ends without an end mark");
+            return unpack_fail(u, -EINVAL, "lzma2: input ends without an end mark");
         control = *u->in++;
         if (control == LZMA2_END)
             return 0;
         if (control >= LZMA2_DICT || control == LZMA2_PLAIN_RESET)
             l->dict = u->out;
         else if (need == LZMA2_DICT)
-            return unpack_fail(u, -XEN_EINVAL, "lzma2: no dictionary reset at the start");
+            return unpack_fail(u, -EINVAL, "lzma2: no dictionary reset at the start");
         if (control < LZMA2_LZMA) {
             if (control > LZMA2_PLAIN)
-                return unpack_fail(u, -XEN_EINVAL, "lzma2: unknown control byte");
+                return unpack_fail(u, -EINVAL, "lzma2: unknown control byte");
             if (control == LZMA2_PLAIN_RESET)
                 need = LZMA2_PROPS;
             rc = plain_chunk(u);
         } else {
             if (control < need)
-                return unpack_fail(u, -XEN_EINVAL, "lzma2: chunk without properties");
+                return unpack_fail(u, -EINVAL, "lzma2: chunk without properties");
             need = LZMA2_LZMA;
             rc = lzma_chunk(u, l, control);
         }

@@ -4,7 +4,7 @@
 #include "lib/string.h"
 #include "lib/util.h"
 
-#include <xen/errno.h>
+#include "lib/errno.h"
 
 /* The index of the first range whose last element is at or after x (n if none). */
 static unsigned int find(const struct range_set *set, uint64_t x)
@@ -27,7 +27,7 @@ static int splice(struct range_set *set, unsigned int i, unsigned int old, const
                   unsigned int count)
 {
     if (count > old && set->cap - set->n < count - old)
-        return -XEN_ENOSPC;
+        return -ENOSPC;
     memmove(set->r + i + count, set->r + i + old, (set->n - i - old) * sizeof(*set->r));
     for (unsigned int k = 0; k < count; k++)
         set->r[i + k] = with[k];
@@ -41,7 +41,7 @@ int range_set_add(struct range_set *set, uint64_t first, uint64_t last)
     unsigned int i, end;
 
     if (first > last)
-        return -XEN_EINVAL;
+        return -EINVAL;
     /* From the first range that touches or follows `first`, to behind the last that touches. */
     i = end = find(set, first ? first - 1 : 0);
     while (end < set->n && (last == UINT64_MAX || set->r[end].first <= last + 1)) {
@@ -58,7 +58,7 @@ int range_set_remove(struct range_set *set, uint64_t first, uint64_t last)
     unsigned int i, end, count = 0;
 
     if (first > last)
-        return -XEN_EINVAL;
+        return -EINVAL;
     i = end = find(set, first);
     while (end < set->n && set->r[end].first <= last)
         end++;

@@ -25,8 +25,8 @@ static inline void range_set_init(struct range_set *set, struct range *array, un
 }
 
 /*
- * Adds (removes) first..last, whatever of it is in the set already. -XEN_EINVAL if first > last,
- * -XEN_ENOSPC if the array has no room for one more range; the set is unchanged then. Adding what
+ * Adds (removes) first..last, whatever of it is in the set already. -EINVAL if first > last,
+ * -ENOSPC if the array has no room for one more range; the set is unchanged then. Adding what
  * joins a neighbour and removing what splits nothing always succeed.
  */
 int must_check range_set_add(struct range_set *set, uint64_t first, uint64_t last);

@@ -3,7 +3,7 @@
 #include "lib/strutil.h"
 #include "lib/string.h"
 
-#include <xen/errno.h>
+#include "lib/errno.h"
 
 size_t strlcpy(char *to, const char *s, size_t size)
 {
@@ -44,10 +44,10 @@ int parse_uint(const char **s, unsigned int base, uint64_t *out)
     for (first = p; digit(*p) < base; p++) {
         if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
             __builtin_add_overflow(v, (uint64_t)digit(*p), &v))
-            return -XEN_ERANGE;
+            return -ERANGE;
     }
     if (p == first)
-        return -XEN_EINVAL;
+        return -EINVAL;
     *s = p;
     *out = v;
     return 0;
@@ -91,9 +91,9 @@ int parse_size(const char **s, char unit, uint64_t *bytes)
     else
         shift = unit_shift(unit);
     if (shift < 0)
-        return -XEN_EINVAL;
+        return -EINVAL;
     if (v > UINT64_MAX >> shift)
-        return -XEN_ERANGE;
+        return -ERANGE;
     *s = p;
     *bytes = v << shift;
     return 0;

@@ -12,7 +12,7 @@ size_t strlcpy(char *to, const char *s, size_t size);
 
 /*
  * Reads an unsigned number at *s and moves *s behind it. Base 2 to 36; base 0 takes the C prefixes
- * 0x (16) and 0 (8), else 10. No sign, no leading space. -XEN_EINVAL without a digit, -XEN_ERANGE
+ * 0x (16) and 0 (8), else 10. No sign, no leading space. -EINVAL without a digit, -ERANGE
  * beyond 64 bits; *s and *out are then untouched.
  */
 int must_check parse_uint(const char **s, unsigned int base, uint64_t *out);

@@ -138,15 +138,15 @@ static int read_filter(struct unpack *u, struct block *b, const uint8_t **p, con
     uint64_t id, size;
 
     if (!read_number(p, end, &id) || !read_number(p, end, &size) || size > (uint64_t)(end - *p))
-        return unpack_fail(u, -XEN_EINVAL, "xz: bad filter flags");
+        return unpack_fail(u, -EINVAL, "xz: bad filter flags");
     if (last != (id == FILTER_LZMA2) || (!last && (id != FILTER_X86 || b->x86)))
-        return unpack_fail(u, -XEN_EOPNOTSUPP, "xz: filters other than x86 and LZMA2");
+        return unpack_fail(u, -EOPNOTSUPP, "xz: filters other than x86 and LZMA2");
     if (last) {
         if (size != 1 || (*p)[0] > LZMA2_DICT_MAX)
-            return unpack_fail(u, -XEN_EINVAL, "xz: bad LZMA2 properties");
+            return unpack_fail(u, -EINVAL, "xz: bad LZMA2 properties");
     } else {
         if (size != 0 && size != 4)
-            return unpack_fail(u, -XEN_EINVAL, "xz: bad x86 filter properties");
+            return unpack_fail(u, -EINVAL, "xz: bad x86 filter properties");
         b->x86 = true;
         b->x86_start = size ? load_le32(*p) : 0;
     }
@@ -164,16 +164,16 @@ static int read_block_header(struct unpack *u, struct block *b)
 
     *b = (struct block){.in_size = UNKNOWN_SIZE, .out_size = UNKNOWN_SIZE};
     if (size > unpack_in_left(u))
-        return unpack_fail(u, -XEN_EINVAL, "xz: input ends in a block header");
+        return unpack_fail(u, -EINVAL, "xz: input ends in a block header");
     if (crc32(0, p, size - 4) != load_le32(end))
-        return unpack_fail(u, -XEN_EINVAL, "xz: block header CRC mismatch");
+        return unpack_fail(u, -EINVAL, "xz: block header CRC mismatch");
     if (p[1] & BLOCK_RESERVED)
-        return unpack_fail(u, -XEN_EOPNOTSUPP, "xz: unknown block flags");
+        return unpack_fail(u, -EOPNOTSUPP, "xz: unknown block flags");
     filters = (p[1] & BLOCK_FILTERS) + 1u;
     p += 2;
     if ((u->in[1] & BLOCK_HAS_IN && (!read_number(&p, end, &b->in_size) || !b->in_size)) ||
         (u->in[1] & BLOCK_HAS_OUT && !read_number(&p, end, &b->out_size)))
-        return unpack_fail(u, -XEN_EINVAL, "xz: bad size in a block header");
+        return unpack_fail(u, -EINVAL, "xz: bad size in a block header");
     for (unsigned int i = 0; i < filters; i++) {
         rc = read_filter(u, b, &p, end, i == filters - 1);
         if (rc)
@@ -181,7 +181,7 @@ static int read_block_header(struct unpack *u, struct block *b)
     }
     while (p < end)
         if (*p++)
-            return unpack_fail(u, -XEN_EOPNOTSUPP, "xz: block header padding is not zero");
+            return unpack_fail(u, -EOPNOTSUPP, "xz: block header padding is not zero");
     u->in += size;
     return 0;
 }
@@ -216,17 +216,17 @@ static int read_block(struct unpack *u, unsigned int check, struct tally *t)
     out_size = (uint64_t)(u->out - out);
     if ((b.in_size != UNKNOWN_SIZE && b.in_size != in_size) ||
         (b.out_size != UNKNOWN_SIZE && b.out_size != out_size))
-        return unpack_fail(u, -XEN_EINVAL, "xz: block is not of the size its header gives");
+        return unpack_fail(u, -EINVAL, "xz: block is not of the size its header gives");
     if (b.x86)
         x86_unfilter(out, out_size, b.x86_start);
     tally_add(t, (uint64_t)(u->in - header) + check_size(check), out_size);
     if (unpack_in_left(u) < -in_size % 4 + check_size(check))
-        return unpack_fail(u, -XEN_EINVAL, "xz: input ends in a block");
+        return unpack_fail(u, -EINVAL, "xz: input ends in a block");
     for (unsigned int i = -in_size % 4; i; i--)
         if (*u->in++)
-            return unpack_fail(u, -XEN_EINVAL, "xz: block padding is not zero");
+            return unpack_fail(u, -EINVAL, "xz: block padding is not zero");
     if (!check_matches(u, out, check))
-        return unpack_fail(u, -XEN_EINVAL, "xz: block CRC mismatch");
+        return unpack_fail(u, -EINVAL, "xz: block CRC mismatch");
     u->in += check_size(check);
     return 0;
 }
@@ -239,23 +239,23 @@ static int read_index(struct unpack *u, struct tally *t)
     uint64_t records;
 
     if (!read_number(&p, u->in_end, &records) || records != t->blocks)
-        return unpack_fail(u, -XEN_EINVAL, "xz: index does not count the blocks");
+        return unpack_fail(u, -EINVAL, "xz: index does not count the blocks");
     while (said.blocks < records) {
         uint64_t unpadded, uncompressed;
 
         if (!read_number(&p, u->in_end, &unpadded) || !read_number(&p, u->in_end, &uncompressed))
-            return unpack_fail(u, -XEN_EINVAL, "xz: bad record in the index");
+            return unpack_fail(u, -EINVAL, "xz: bad record in the index");
         tally_add(&said, unpadded, uncompressed);
     }
     if (said.hash != t->hash)
-        return unpack_fail(u, -XEN_EINVAL, "xz: index does not match the blocks");
+        return unpack_fail(u, -EINVAL, "xz: index does not match the blocks");
     while ((p - u->in) % 4) {
         if (p == u->in_end || *p++)
-            return unpack_fail(u, -XEN_EINVAL, "xz: index padding is not zero");
+            return unpack_fail(u, -EINVAL, "xz: index padding is not zero");
     }
     t->size = (uint64_t)(p - u->in) + 4;
     if (u->in_end - p < 4 || crc32(0, u->in, (size_t)(p - u->in)) != load_le32(p))
-        return unpack_fail(u, -XEN_EINVAL, "xz: index CRC mismatch");
+        return unpack_fail(u, -EINVAL, "xz: index CRC mismatch");
     u->in = p + 4;
     return 0;
 }
@@ -268,11 +268,11 @@ static int read_stream(struct unpack *u)
     int rc;
 
     if (unpack_in_left(u) < HEADER_SIZE || memcmp(h, magic, sizeof(magic)) != 0)
-        return unpack_fail(u, -XEN_EINVAL, "xz: no stream header");
+        return unpack_fail(u, -EINVAL, "xz: no stream header");
     if (crc32(0, h + 6, 2) != load_le32(h + 8))
-        return unpack_fail(u, -XEN_EINVAL, "xz: stream header CRC mismatch");
+        return unpack_fail(u, -EINVAL, "xz: stream header CRC mismatch");
     if (h[6] || h[7] > 15)
-        return unpack_fail(u, -XEN_EOPNOTSUPP, "xz: unknown stream flags");
+        return unpack_fail(u, -EOPNOTSUPP, "xz: unknown stream flags");
     u->in += HEADER_SIZE;
     while (u->in < u->in_end && *u->in) {
         rc = read_block(u, h[7], &t);
@@ -280,17 +280,17 @@ static int read_stream(struct unpack *u)
             return rc;
     }
     if (u->in == u->in_end)
-        return unpack_fail(u, -XEN_EINVAL, "xz: input ends without an index");
+        return unpack_fail(u, -EINVAL, "xz: input ends without an index");
     rc = read_index(u, &t);
     if (rc)
         return rc;
     f = u->in;
     if (unpack_in_left(u) < FOOTER_SIZE || f[10] != 'Y' || f[11] != 'Z')
-        return unpack_fail(u, -XEN_EINVAL, "xz: no stream footer");
+        return unpack_fail(u, -EINVAL, "xz: no stream footer");
     if (crc32(0, f + 4, 6) != load_le32(f))
-        return unpack_fail(u, -XEN_EINVAL, "xz: stream footer CRC mismatch");
+        return unpack_fail(u, -EINVAL, "xz: stream footer CRC mismatch");
     if (f[8] || f[9] != h[7] || (load_le32(f + 4) + 1ull) * 4 != t.size)
-        return unpack_fail(u, -XEN_EINVAL, "xz: stream footer does not match");
+        return unpack_fail(u, -EINVAL, "xz: stream footer does not match");
     u->in += FOOTER_SIZE;
     return 0;
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xen/errno.h>
+#include "lib/errno.h"
 
 #include "lib/strutil.h"
 
@@ -127,11 +127,11 @@ static void numbers(void **state)
     expect_uint("0178", 0, 0, 15, 3);
     expect_uint("zz", 36, 0, 35 * 36 + 35, 2);
     expect_uint("18446744073709551615,", 0, 0, UINT64_MAX, 20);
-    expect_uint("18446744073709551616", 0, -XEN_ERANGE, 0, 0);
-    expect_uint("0x10000000000000000", 0, -XEN_ERANGE, 0, 0);
-    expect_uint("", 0, -XEN_EINVAL, 0, 0);
-    expect_uint("-1", 0, -XEN_EINVAL, 0, 0);
-    expect_uint(" 1", 0, -XEN_EINVAL, 0, 0);
+    expect_uint("18446744073709551616", 0, -ERANGE, 0, 0);
+    expect_uint("0x10000000000000000", 0, -ERANGE, 0, 0);
+    expect_uint("", 0, -EINVAL, 0, 0);
+    expect_uint("-1", 0, -EINVAL, 0, 0);
+    expect_uint(" 1", 0, -EINVAL, 0, 0);
 }
 
 static void expect_size(const char *text, char unit, int rc, uint64_t value, size_t used)
@@ -151,10 +151,10 @@ static void sizes(void **state)
     expect_size("2M,", 'K', 0, 2 << 20, 2);
     expect_size("2g:x", 'K', 0, 2ull << 30, 2);
     expect_size("16777215T", 'B', 0, 16777215ull << 40, 9);
-    expect_size("16777216T", 'B', -XEN_ERANGE, 0, 0);
+    expect_size("16777216T", 'B', -ERANGE, 0, 0);
     expect_size("7b", 'T', 0, 7, 2);
-    expect_size("M", 'B', -XEN_EINVAL, 0, 0);
-    expect_size("1", '?', -XEN_EINVAL, 0, 0);
+    expect_size("M", 'B', -EINVAL, 0, 0);
+    expect_size("1", '?', -EINVAL, 0, 0);
     /* 'B' is no hexadecimal suffix: it is a digit. */
     expect_size("0x1BM", 'B', 0, 0x1bull << 20, 5);
 }
