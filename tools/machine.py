@@ -56,6 +56,7 @@ class Machine:
     nics: tuple = ()  # of models, virtio-net or e1000e; number n is on 10.0.(n + 2).0/24
     keyboard: bool = False
     cdrom: str = ""  # boots this instead of the hypervisor image
+    stick: bool = False  # the cdrom image is on a USB stick instead
     uefi: bool = False
     extra: tuple = ()
 
@@ -83,6 +84,9 @@ class Machine:
         return argv + list(self.extra)
 
     def _boot(self, hv_args):
+        if self.cdrom and self.stick:
+            return ["-device", "qemu-xhci,id=boot", "-device", "usb-storage,bus=boot.0,drive=boot",
+                    "-drive", f"id=boot,file={self.cdrom},format=raw,if=none,readonly=on"]
         if self.cdrom:
             return ["-cdrom", self.cdrom]
         argv = ["-kernel", self.hv, "-append", " ".join(hv_args.split())]

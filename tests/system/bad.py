@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""The system tests with bad input: one clear line says what is wrong, then the machine stops.
+
+Stopped means: the processor in HLT with interrupts off, no reset, no triple fault, no more output.
+"""
+
+import os
+import random
+import struct
+
+import kernels
+from cases import BOOT_SECONDS, HV_LINE, Case
+
+CASES = []
+XEN = "its words differ"
+
+
+def bad(name, not_on_xen=XEN):
+    def register(function):
+        CASES.append(Case(f"bad-{name}", function, not_on_xen))
+        return function
+    return register
+
+
+def noise(length):
+    return random.Random(1).randbytes(length)
+
+
+def broken_kernels():
+    """{name: (bytes, what the line must speak of)}: kernels that are none."""
+    image = kernels.read(kernels.VMLINUZ)
+    start, length = kernels.split(image)
+    middle = start + length // 2
+    elf = kernels.vmlinux(image)
+    wild = bytearray(elf)
+    first = struct.unpack_from("<Q", elf, 32)[0]
+    struct.pack_into("<Q", wild, first + 32, 1 << 60)  # file size of the first segment
+    no_notes = elf.replace(b"\x04\0\0\0\x09\0\0\0\x06\0\0\0Xen\0", bytes(16))
+    huge = bytearray(image)
+    struct.pack_into("<II", huge, 0x248, 0xfffff000, 0xfffff000)
+    return {
+        "truncated": (image[:len(image) // 2], "truncat|short|end|beyond|outside|corrupt"),
+        "truncated-header": (image[:600], "truncat|short|header|format|beyond|outside|kernel"),
+        "empty": (b"x", "format|kernel|short|small"),
+        "corrupt": (image[:middle] + noise(64) + image[middle + 64:],
+                    "corrupt|decompress|checksum|crc|xz|payload"),
+        "garbage-xz": (kernels.with_payload(image, b"\xfd7zXZ\0" + noise(1 << 20)),
+                       "corrupt|decompress|xz|payload"),
+        "garbage-gzip": (kernels.with_payload(image, b"\x1f\x8b\x08\0" + noise(1 << 20)),
+                         "corrupt|decompress|gzip|payload"),
+        "garbage-zstd": (kernels.with_payload(image, b"\x28\xb5\x2f\xfd" + noise(1 << 20)),
+                         "corrupt|decompress|zstd|payload"),
+        "unknown-compression": (kernels.with_payload(image, noise(1 << 20)),
+                                "compress|format|payload"),
+        "payload-outside": (bytes(huge), "payload|outside|beyond|truncat|corrupt"),
+        "wrong-format": (noise(1 << 16), "format|kernel|ELF|bzImage"),
+        "text": (b"#!/bin/sh\necho not a kernel\n" * 100, "format|kernel|ELF|bzImage"),
+        "elf-wild-segment": (bytes(wild), "segment|beyond|outside|truncat|ELF"),
+        "elf-truncated": (elf[:len(elf) // 3], "segment|beyond|outside|truncat|short|ELF"),
+        "elf-no-notes": (no_notes, "note|Xen|guest|PV|paravirtual"),
+    }
+
+
+NAMES = ("truncated", "truncated-header", "empty", "corrupt", "garbage-xz", "garbage-gzip",
+         "garbage-zstd", "unknown-compression", "payload-outside", "wrong-format", "text",
+         "elf-wild-segment", "elf-truncated", "elf-no-notes")
+
+
+def kernel(name):
+    """(path, words) of a broken kernel; all are made at once, the first time."""
+    with kernels.LOCK:
+        path = os.path.join(kernels.DIRECTORY, f"bad-{name}")
+        made = broken_kernels() if not hasattr(kernel, "made") else kernel.made
+        kernel.made = made
+        data, words = made[name]
+        return kernels.write(os.path.basename(path), data), words
+
+
+def register_kernels():
+    for name in NAMES:
+        def boot(lab, name=name):
+            path, words = kernel(name)
+            return lab.stops(lab.pc(kernel=path), HV_LINE + f"({words})")
+        bad(f"kernel-{name}")(boot)
+
+
+register_kernels()
+
+
+@bad("no-module")
+def no_module(lab):
+    pc = lab.pc(kernel="", initrd="")
+    return lab.stops(pc, HV_LINE + "(module|kernel)")
+
+
+@bad("dom0-mem-beyond-memory")
+def dom0_mem_beyond(lab):
+    pc = lab.pc("boot", hv_args="dom0_mem=4G", memory="512M")
+    return lab.stops(pc, HV_LINE + "(dom0_mem|memory)")
+
+
+@bad("dom0-mem-below-kernel")
+def dom0_mem_below(lab):
+    pc = lab.pc("boot", hv_args="dom0_mem=8M,max:8M", memory="1G")
+    return lab.stops(pc, HV_LINE + "(dom0_mem|memory)")
+
+
+@bad("memory-too-small")
+def memory_too_small(lab):
+    pc = lab.pc("boot", memory="48M")
+    return lab.stops(pc, HV_LINE + "memory", BOOT_SECONDS)
+
+
+@bad("cpu-without-long-mode")
+def cpu_without_long_mode(lab):
+    return lab.stops(lab.pc("boot", cpu="qemu32"), HV_LINE + "(long mode|64-bit)")
+
+
+@bad("cpu-without-nx")
+def cpu_without_nx(lab):
+    return lab.stops(lab.pc("boot", cpu="qemu64,-nx"), HV_LINE + r"\b(nx|execute)")
+
+
+def lying_tables(lab):
+    """ACPI tables with bodies of nonsense: an HPET that is nowhere, a PCI window that wraps."""
+    def table(name, signature, body):
+        length = 36 + len(body)
+        head = struct.pack("<4sIBB6s8sI4sI", signature, length, 1, 0, b"LIARS ", b"LIARTABL", 1,
+                           b"LIAR", 1)
+        data = bytearray(head + body)
+        data[9] = -sum(data) & 0xff
+        return kernels.write(f"{os.path.basename(lab.scratch)}.{name}", bytes(data))
+    hpet = table("hpet", b"HPET", struct.pack("<IBBBBQBHB", 0xffffffff, 0, 255, 255, 255,
+                                              0xfffffffffffff000, 255, 0xffff, 255))
+    mcfg = table("mcfg", b"MCFG", bytes(8) + struct.pack("<QHBBI", 0xfffffffff0000fff, 0xffff,
+                                                         255, 0, 0) + b"\x01\x02\x03")
+    dmar = table("dmar", b"DMAR", struct.pack("<BB10xHH", 255, 255, 0, 0))
+    return ("-acpitable", f"file={hpet}", "-acpitable", f"file={mcfg}",
+            "-acpitable", f"file={dmar}")
+
+
+@bad("acpi-lies", "")
+def acpi_lies(lab):
+    """The boot goes on without what the lying tables describe, or one line refuses."""
+    pc = lab.pc("boot", machine="pc,hpet=off", extra=lying_tables(lab))
+    return boots_or_stops(lab, pc)
+
+
+@bad("acpi-none", "")
+def acpi_none(lab):
+    return boots_or_stops(lab, lab.pc("halt", machine="pc,acpi=off"))
+
+
+def boots_or_stops(lab, pc):
+    with lab.session(pc) as session:
+        found = session.expect(r"^test: (verdict: pass|halting)|" + HV_LINE + "ACPI.*(?:no|bad|not)",
+                               BOOT_SECONDS)
+        return "" if found else f"neither booted nor refused ({session.wait(0.1)})"
