@@ -27,6 +27,7 @@ enum lock_rank {
     RANK_MAPPINGS,   /* the hypervisor's page tables */
     RANK_HEAP,
     RANK_BUDDY,
+    RANK_IRQ,  /* an interrupt and its vectors */
     RANK_CHIP, /* IO-APIC, RTC, PIT: registers with an index */
     RANK_FLUSH,
     RANK_LOG, /* last: one may log anywhere */
