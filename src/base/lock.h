@@ -13,18 +13,20 @@
 
 /* The one order. Outer first. */
 enum lock_rank {
-    RANK_DOMCTL,     /* control operations, one at a time */
-    RANK_DOMLIST,    /* the list of domains, writers */
-    RANK_DOMAIN,     /* a domain's life and vCPU states */
-    RANK_PV,         /* a PV domain's page tables: update operations of one domain */
-    RANK_GRANT,      /* a domain's grant table */
-    RANK_EVENT,      /* a domain's event channels */
-    RANK_PIRQ,       /* physical interrupts and who has them */
-    RANK_PCI,        /* PCI devices, configuration space */
-    RANK_PAGE_OWNER, /* a domain's list of pages and their count */
-    RANK_SCHED,      /* a run queue */
-    RANK_TIMER,      /* a CPU's timers */
-    RANK_MAPPINGS,   /* the hypervisor's page tables */
+    RANK_DOMCTL,        /* control operations, one at a time */
+    RANK_DOMLIST,       /* the list of domains, writers */
+    RANK_DOMAIN,        /* a domain's life and vCPU states */
+    RANK_PV,            /* a PV domain's page tables: update operations of one domain */
+    RANK_GRANT,         /* a domain's grant table */
+    RANK_EVENT_HANDLER, /* which domain gets the global VIRQs */
+    RANK_EVENT,         /* a domain's event channels */
+    RANK_EVENT_QUEUE,   /* the FIFO event queues of a vCPU */
+    RANK_PIRQ,          /* physical interrupts and who has them */
+    RANK_PCI,           /* PCI devices, configuration space */
+    RANK_PAGE_OWNER,    /* a domain's list of pages and their count */
+    RANK_SCHED,         /* a run queue */
+    RANK_TIMER,         /* a CPU's timers */
+    RANK_MAPPINGS,      /* the hypervisor's page tables */
     RANK_HEAP,
     RANK_BUDDY,
     RANK_IRQ,  /* an interrupt and its vectors */

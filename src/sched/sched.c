@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/softirq.h"
+#include "time/clock.h"
 #include "time/timer.h"
 
 struct run_queue {
