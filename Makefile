@@ -13,7 +13,7 @@ COMMON  := -std=gnu11 -g -MMD -MP $(WARN) -fno-strict-aliasing -fno-common
 # The hypervisor: freestanding, linked at a fixed address outside the top 2 GiB (which belongs to
 # the guest kernel), so compiled position independent and with hidden symbols.
 HV_CFLAGS := $(COMMON) -O2 $(INCLUDE) -ffreestanding -fpie -fvisibility=hidden \
-             -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+             -mno-red-zone -mgeneral-regs-only -mpreferred-stack-boundary=3 -fno-stack-protector \
              -fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
              -mindirect-branch=thunk-extern -mindirect-branch-register \
              -mfunction-return=thunk-extern -ffunction-sections
@@ -42,10 +42,6 @@ all: $(B)/argon.gz
 $(B)/hv/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) -c $< -o $@
-
-$(B)/hv/%.S.o: src/%.S
-	@mkdir -p $(@D)
-	$(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -UDUMMY -Isrc -c $< -o $@
 
 $(B)/host/%.o: %.c
 	@mkdir -p $(@D)

@@ -5,9 +5,9 @@
 
 #include "lib/types.h"
 
-#define BOOT_MODULES      8
-#define BOOT_MEMORY       256
-#define BOOT_CMDLINE      2048
+#define BOOT_MODULES 8
+#define BOOT_MEMORY  256
+#define BOOT_CMDLINE 2048
 
 enum boot_memory_type { /* the numbers of the BIOS call E820 */
     BOOT_RAM = 1,
@@ -35,7 +35,7 @@ struct boot_framebuffer {
 };
 
 struct boot_info {
-    const char *loader;  /* "GRUB 2.06", "qemu" */
+    const char *loader; /* "GRUB 2.06", "qemu" */
     bool multiboot2;
     char cmdline[BOOT_CMDLINE];
     struct boot_range memory[BOOT_MEMORY]; /* sorted, not overlapping */
@@ -43,10 +43,10 @@ struct boot_info {
     struct boot_module module[BOOT_MODULES];
     unsigned nr_modules;
     struct boot_framebuffer framebuffer;
-    paddr_t rsdp;              /* a copy of the ACPI root pointer's address, 0: look for it */
-    uint8_t rsdp_copy[36];     /* Multiboot 2 hands over a copy; valid if rsdp_copy_len */
+    paddr_t rsdp;          /* a copy of the ACPI root pointer's address, 0: look for it */
+    uint8_t rsdp_copy[36]; /* Multiboot 2 hands over a copy; valid if rsdp_copy_len */
     unsigned rsdp_copy_len;
-    paddr_t efi_system_table;  /* 0: BIOS */
+    paddr_t efi_system_table;       /* 0: BIOS */
     paddr_t image_start, image_end; /* where Argon itself lies */
     char strings[8192];
 };

@@ -8,11 +8,11 @@
 /* Host features, the order and bit positions of the public featureset words (cpu/features.h). */
 bool cpu_has(unsigned feature);
 
-extern uint64_t cpu_cr4;         /* [I] CR4 while the hypervisor runs, without the guest's bits */
-extern uint64_t cpu_efer;        /* [I] */
-extern unsigned cpu_paddr_bits;  /* [I] physical address width */
+extern uint64_t cpu_cr4;          /* [I] CR4 while the hypervisor runs, without the guest's bits */
+extern uint64_t cpu_efer;         /* [I] */
+extern unsigned cpu_paddr_bits;   /* [I] physical address width */
 extern uint64_t cpu_pte_reserved; /* [I] PTE address bits beyond the width, and NX if absent */
-extern bool cpu_smap;            /* [I] SMAP is on; the copies of hw/ open it */
+extern bool cpu_smap;             /* [I] SMAP is on; the copies of hw/ open it */
 
 enum cpu_vendor {
     CPU_OTHER,

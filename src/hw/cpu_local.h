@@ -16,15 +16,15 @@
 struct vcpu;
 
 struct cpu_local {
-    struct regs guest;       /* of the vCPU that runs here; valid between entry and exit */
-    uint64_t percpu_offset;  /* from the master copy of per-CPU data to this CPU's */
-    struct vcpu *current;    /* never NULL once scheduling began: the idle vCPU at least */
+    struct regs guest;      /* of the vCPU that runs here; valid between entry and exit */
+    uint64_t percpu_offset; /* from the master copy of per-CPU data to this CPU's */
+    struct vcpu *current;   /* never NULL once scheduling began: the idle vCPU at least */
     uint32_t id;
-    uint32_t work;           /* [a] pending softirqs, bit n = softirq n; looked at on each exit */
-    uint64_t *upcall;        /* vcpu_info of current, whose first 2 bytes are pending, mask */
-    uint64_t exit_cr3;       /* XPTI: cr3 to load on exit to the guest, 0 = keep */
-    uint64_t hv_cr3;         /* XPTI: cr3 the hypervisor runs on, 0 = the guest's */
-    uint64_t syscall_rsp;    /* scratch of the SYSCALL entry */
+    uint32_t work;        /* [a] pending softirqs, bit n = softirq n; looked at on each exit */
+    uint64_t *upcall;     /* vcpu_info of current, whose first 2 bytes are pending, mask */
+    uint64_t exit_cr3;    /* XPTI: cr3 to load on exit to the guest, 0 = keep */
+    uint64_t hv_cr3;      /* XPTI: cr3 the hypervisor runs on, 0 = the guest's */
+    uint64_t syscall_rsp; /* scratch of the SYSCALL entry */
     uint64_t spare[3];
 };
 _Static_assert(sizeof(struct cpu_local) % 16 == 8, "RSP0 must be 16-byte aligned: see entry.S");

@@ -10,13 +10,13 @@
 #define GDT_GUEST_ENTRIES   (GDT_GUEST_FRAMES * 512u)
 #define GDT_RESERVED_OFFSET 0xe000
 
-#define SEL_HV_CS        0xe008
-#define SEL_HV_SS        0xe010
-#define SEL_GUEST_CS32   0xe023
-#define SEL_GUEST_SS     0xe02b
-#define SEL_GUEST_CS64   0xe033
-#define SEL_TSS          0xe040
-#define SEL_LDT          0xe050
+#define SEL_HV_CS      0xe008
+#define SEL_HV_SS      0xe010
+#define SEL_GUEST_CS32 0xe023
+#define SEL_GUEST_SS   0xe02b
+#define SEL_GUEST_CS64 0xe033
+#define SEL_TSS        0xe040
+#define SEL_LDT        0xe050
 
 #ifndef __ASSEMBLY__
 /* 8-byte code and data descriptors, as one number. */

@@ -126,32 +126,32 @@ int must_check rdmsr_safe(uint32_t msr, uint64_t *val);
 int must_check wrmsr_safe(uint32_t msr, uint64_t val);
 int must_check xsetbv_safe(uint32_t index, uint64_t val);
 
-#define HW_CR(n)                                                                                   \
-    static inline uint64_t read_cr##n(void)                                                        \
-    {                                                                                              \
-        uint64_t v;                                                                                \
-        asm volatile("mov %%cr" #n ", %0" : "=r"(v)::"memory");                                    \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void write_cr##n(uint64_t v)                                                     \
-    {                                                                                              \
-        asm volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                                       \
+#define HW_CR(n)                                                \
+    static inline uint64_t read_cr##n(void)                     \
+    {                                                           \
+        uint64_t v;                                             \
+        asm volatile("mov %%cr" #n ", %0" : "=r"(v)::"memory"); \
+        return v;                                               \
+    }                                                           \
+    static inline void write_cr##n(uint64_t v)                  \
+    {                                                           \
+        asm volatile("mov %0, %%cr" #n ::"r"(v) : "memory");    \
     }
 HW_CR(0)
 HW_CR(2)
 HW_CR(3)
 HW_CR(4)
 
-#define HW_DR(n)                                                                                   \
-    static inline uint64_t read_dr##n(void)                                                        \
-    {                                                                                              \
-        uint64_t v;                                                                                \
-        asm volatile("mov %%db" #n ", %0" : "=r"(v));                                              \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void write_dr##n(uint64_t v)                                                     \
-    {                                                                                              \
-        asm volatile("mov %0, %%db" #n ::"r"(v));                                                  \
+#define HW_DR(n)                                      \
+    static inline uint64_t read_dr##n(void)           \
+    {                                                 \
+        uint64_t v;                                   \
+        asm volatile("mov %%db" #n ", %0" : "=r"(v)); \
+        return v;                                     \
+    }                                                 \
+    static inline void write_dr##n(uint64_t v)        \
+    {                                                 \
+        asm volatile("mov %0, %%db" #n ::"r"(v));     \
     }
 HW_DR(0)
 HW_DR(1)
@@ -207,17 +207,27 @@ static inline void hw_lldt(uint16_t sel)
     asm volatile("lldt %0" ::"rm"(sel) : "memory");
 }
 
+/* Loads CS by a far return and the stack and data segments; FS, GS, DS and ES become null. */
+static inline void hw_reload_segments(uint16_t cs, uint16_t ss)
+{
+    asm volatile("pushq %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
+                 "mov %w1, %%ss; xor %%eax, %%eax; mov %%eax, %%ds; mov %%eax, %%es;"
+                 "mov %%eax, %%fs; mov %%eax, %%gs" ::"r"((uint64_t)cs),
+                 "r"(ss)
+                 : "rax", "memory");
+}
+
 static inline void hw_ltr(uint16_t sel)
 {
     asm volatile("ltr %0" ::"rm"(sel) : "memory");
 }
 
-#define HW_SEG(s)                                                                                  \
-    static inline uint16_t read_##s(void)                                                          \
-    {                                                                                              \
-        uint16_t v;                                                                                \
-        asm volatile("mov %%" #s ", %0" : "=rm"(v));                                               \
-        return v;                                                                                  \
+#define HW_SEG(s)                                    \
+    static inline uint16_t read_##s(void)            \
+    {                                                \
+        uint16_t v;                                  \
+        asm volatile("mov %%" #s ", %0" : "=rm"(v)); \
+        return v;                                    \
     }
 HW_SEG(ds)
 HW_SEG(es)

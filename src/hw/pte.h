@@ -26,7 +26,7 @@
 /* The frame number's bits of an entry: bits 12-51. */
 #define PTE_ADDR_MASK 0x000ffffffffff000ull
 
-#define PT_ENTRIES 512u
+#define PT_ENTRIES      512u
 #define PT_SHIFT(level) (12u + 9u * ((level)-1u)) /* level 1-4 */
 
 static inline mfn_t pte_mfn(uint64_t pte)
@@ -48,7 +48,7 @@ static inline unsigned pt_index(uint64_t va, unsigned level)
  * WB WT UC- UC WC WP UC UC. */
 #define PAT_VALUE 0x0000050100070406ull
 
-#define PTE_CACHE_WB 0ull
-#define PTE_CACHE_UC (PTE_PCD | PTE_PWT)
-#define PTE_CACHE_WC PTE_PAT /* entry 4 of PAT_VALUE, in L1 entries */
+#define PTE_CACHE_WB   0ull
+#define PTE_CACHE_UC   (PTE_PCD | PTE_PWT)
+#define PTE_CACHE_WC   PTE_PAT /* entry 4 of PAT_VALUE, in L1 entries */
 #define PTE_CACHE_MASK (PTE_PAT | PTE_PCD | PTE_PWT)

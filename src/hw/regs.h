@@ -102,28 +102,32 @@ static inline uint64_t *regs_gpr(struct regs *r, unsigned n)
 #define PFEC_I    0x10u
 
 /* Exception vectors. */
-#define VEC_DE 0
-#define VEC_DB 1
+#define VEC_DE  0
+#define VEC_DB  1
 #define VEC_NMI 2
-#define VEC_BP 3
-#define VEC_OF 4
-#define VEC_BR 5
-#define VEC_UD 6
-#define VEC_NM 7
-#define VEC_DF 8
+#define VEC_BP  3
+#define VEC_OF  4
+#define VEC_BR  5
+#define VEC_UD  6
+#define VEC_NM  7
+#define VEC_DF  8
 #define VEC_CSO 9
-#define VEC_TS 10
-#define VEC_NP 11
-#define VEC_SS 12
-#define VEC_GP 13
-#define VEC_PF 14
+#define VEC_TS  10
+#define VEC_NP  11
+#define VEC_SS  12
+#define VEC_GP  13
+#define VEC_PF  14
 #define VEC_SPV 15
-#define VEC_MF 16
-#define VEC_AC 17
-#define VEC_MC 18
-#define VEC_XM 19
-#define VEC_VE 20
-#define VEC_CP 21
+#define VEC_MF  16
+#define VEC_AC  17
+#define VEC_MC  18
+#define VEC_XM  19
+#define VEC_VE  20
+#define VEC_CP  21
+
+/* Software interrupts that guests raise by INT n through gates of their own. */
+#define VEC_INT80 0x80
+#define VEC_INT82 0x82
 
 /* Vectors whose exception pushes an error code: 8, 10-14, 17, 21, 29, 30. */
 #define VECTORS_WITH_ERROR 0x60227d00ul

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* The ways into the hypervisor and out of it.
+ *
+ * Guests run in ring 3, the hypervisor in ring 0 with interrupts off. The guest's registers always
+ * lie at cpu_local()->guest, at the top of the CPU's stack: RSP0 and the SYSCALL stub point there.
+ * Entries from the hypervisor itself (an interrupt in a window or in idle, a fault with a fix-up)
+ * push a frame wherever the stack is and return to it. NMI, #DF and #MC have stacks of their own and
+ * return through their own frame, so they are safe at any instruction.
+ *
+ * SYSCALL does not switch stacks: a stub for each CPU does (cpu/init.c writes it).
+ * GS is never used by the hypervisor, so there is no SWAPGS on these paths. */
+#include "asm_offsets.h"
+
+    .macro clac_site
+772:    .byte 0x0f, 0x1f, 0x00
+    .pushsection .smap_sites, "a"
+    .long 772b - .
+    .long 0xca
+    .popsection
+    .endm
+
+    /* Below the error code, the order of struct regs. */
+    .macro save_registers
+    push %rdi
+    push %rsi
+    push %rdx
+    push %rcx
+    push %rax
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    .endm
+
+    /* No value of the guest stays where code could use it under speculation. */
+    .macro clear_saved_registers
+    xor %ebx, %ebx
+    xor %ebp, %ebp
+    xor %r12d, %r12d
+    xor %r13d, %r13d
+    xor %r14d, %r14d
+    xor %r15d, %r15d
+    .endm
+
+    .macro clear_scratch_registers
+    xor %esi, %esi
+    xor %edx, %edx
+    xor %ecx, %ecx
+    xor %r8d, %r8d
+    xor %r9d, %r9d
+    xor %r10d, %r10d
+    xor %r11d, %r11d
+    .endm
+
+    .macro restore_low
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    .endm
+
+    .macro restore_registers
+    restore_low
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rax
+    pop %rcx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    .endm
+
+    .text
+
+/* ---- SYSCALL: from the CPU's stub, with the stack switched, SS, RSP and RFLAGS pushed ---- */
+
+    .globl entry_syscall, entry_syscall32
+    .hidden entry_syscall, entry_syscall32
+    .balign 64
+entry_syscall:
+    push $SEL_GUEST_CS64
+    push %rcx
+    pushq $0
+    movl $ENTRY_SYSCALL, 4(%rsp)
+    save_registers
+    clear_saved_registers
+    mov %rsp, %rdi
+    call hypercall_entry
+    /* falls through */
+
+    .globl exit_to_guest
+    .hidden exit_to_guest
+exit_to_guest:
+    /* %rsp = &cpu_local()->guest. One word of work, and the current vCPU's pending events. */
+    cmpl $0, CPU_WORK(%rsp)
+    jne exit_slow
+    mov CPU_UPCALL(%rsp), %rax
+    cmpw $1, (%rax) /* pending, and not masked */
+    je exit_slow
+restore_guest:
+    cmpl $ENTRY_SYSCALL, REGS_VECTOR(%rsp)
+    jne exit_iret
+    cmpq $0, REGS_RIP(%rsp) /* canonical for sure in the upper half; SYSRET must not see others */
+    jns exit_iret
+    restore_low
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rax
+    pop %rcx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    mov 8(%rsp), %rcx  /* rip */
+    mov 24(%rsp), %r11 /* rflags */
+    mov 32(%rsp), %rsp
+    sysretq
+
+exit_iret:
+    restore_registers
+    add $8, %rsp
+    .globl guest_iret
+    .hidden guest_iret
+guest_iret:
+    iretq
+
+exit_slow:
+    mov %rsp, %rdi
+    call guest_exit_work
+    jmp exit_to_guest
+
+entry_syscall32:
+    push $SEL_GUEST_CS32
+    push %rcx
+    pushq $0
+    movl $ENTRY_SYSCALL, 4(%rsp)
+    save_registers
+    clear_saved_registers
+    mov %rsp, %rdi
+    call hypercall_entry32
+    jmp exit_to_guest
+
+/* ---- exceptions and interrupts ---- */
+
+/* The 32 exception stubs, 16 bytes each: entry_exceptions + 16 * vector. */
+    .globl entry_exceptions
+    .hidden entry_exceptions
+    .balign 16
+entry_exceptions:
+    .set vector, 0
+    .rept 32
+    .balign 16
+    .if (VECTORS_WITH_ERROR >> vector) & 1
+    movl $vector, 4(%rsp)
+    .else
+    pushq $0
+    movb $vector, 4(%rsp)
+    .endif
+    jmp entry_exception
+    .set vector, vector + 1
+    .endr
+
+entry_exception:
+    save_registers
+    clac_site
+    cld
+    mov %rsp, %rdi
+    testb $3, REGS_CS(%rsp)
+    jz 1f
+    clear_saved_registers
+    clear_scratch_registers
+    call trap_from_guest
+    jmp exit_to_guest
+1:  call trap_from_hypervisor
+    restore_registers
+    add $8, %rsp
+    iretq
+
+/* Interrupt stubs for vectors 32-255, 16 bytes each. */
+    .globl entry_interrupts
+    .hidden entry_interrupts
+    .balign 16
+entry_interrupts:
+    .set vector, 32
+    .rept 224
+    .balign 16
+    pushq $0
+    movb $vector, 4(%rsp)
+    jmp entry_interrupt
+    .set vector, vector + 1
+    .endr
+
+entry_interrupt:
+    save_registers
+    clac_site
+    cld
+    mov %rsp, %rdi
+    testb $3, REGS_CS(%rsp)
+    jz 1f
+    clear_saved_registers
+    clear_scratch_registers
+    call trap_interrupt
+    jmp exit_to_guest
+1:  call trap_interrupt
+    restore_registers
+    add $8, %rsp
+    iretq
+
+/* NMI, #DF, #MC: on their own stacks, back through their own frame. */
+    .macro own_stack name, number, has_error, handler
+    .globl \name
+    .hidden \name
+\name:
+    .if \has_error == 0
+    pushq $0
+    .endif
+    movl $\number, 4(%rsp)
+    save_registers
+    clac_site
+    cld
+    clear_saved_registers
+    mov %rsp, %rdi
+    call \handler
+    restore_registers
+    add $8, %rsp
+    iretq
+    .endm
+    own_stack entry_nmi, 2, 0, trap_nmi
+    own_stack entry_double_fault, 8, 1, trap_double_fault
+    own_stack entry_machine_check, 18, 0, trap_machine_check
+
+/* ---- ends of a context switch ---- */
+
+/* The stack is emptied: %rsp = &cpu_local()->guest. */
+    .macro empty_stack
+    or $(CPU_BLOCK_SIZE - 1), %rsp
+    sub $(CPU_LOCAL_SIZE - 1), %rsp
+    .endm
+
+    .globl cpu_return_to_guest, cpu_enter_idle
+    .hidden cpu_return_to_guest, cpu_enter_idle
+cpu_return_to_guest:
+    empty_stack
+    jmp exit_to_guest
+
+cpu_enter_idle:
+    empty_stack
+    and $-16, %rsp
+    push $0
+    push $0
+    xor %ebp, %ebp
+    call idle_loop
+    ud2
+
+    .section .note.GNU-stack, "", @progbits

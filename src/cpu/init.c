@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* One CPU's tables and control registers. The descriptor page holds Argon's own segments at the
+ * selectors that are ABI; each vCPU's GDT window shows it behind the guest's frames. */
+#include "cpu/cpu.h"
+
+#include "base/panic.h"
+#include "cpu/traps.h"
+#include "hw/ops.h"
+#include "lib/string.h"
+#include "memory/heap.h"
+#include "memory/layout.h"
+#include "memory/map.h"
+
+#define STUB_BYTES 64u /* two of these for a CPU: LSTAR and CSTAR */
+
+/* RFLAGS cleared by SYSCALL. */
+#define SYSCALL_CLEARS                                                                     \
+    (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | \
+     RFLAGS_AC)
+
+struct descriptor_page {
+    uint64_t entry[16];
+    struct tss tss;
+} aligned(4096);
+
+uint64_t cpu_cr4;
+uint64_t cpu_efer;
+bool cpu_smap;
+
+DEFINE_PER_CPU(mfn_t, gdt_mfn);
+
+static struct gate idt[256] aligned(4096);
+static uint64_t syscall_scratch[MAX_CPUS][8]; /* a cache line each */
+
+extern char entry_exceptions[], entry_interrupts[], entry_nmi[], entry_double_fault[];
+extern char entry_machine_check[], entry_syscall[], entry_syscall32[];
+extern char __syscall_stubs[];
+extern const int32_t __start_smap_sites[], __stop_smap_sites[];
+
+static void *text_alias(const void *text)
+{
+    unsigned level;
+    uint64_t va = (uintptr_t)text, pte = map_lookup(va, &level);
+
+    return (char *)mfn_to_virt(pte_mfn(pte)) + (va & ((1ul << PT_SHIFT(level)) - 1));
+}
+
+static void gate_set(unsigned vector, const void *handler, unsigned ist, unsigned dpl)
+{
+    uint64_t a = (uintptr_t)handler;
+
+    idt[vector] = (struct gate){
+        .offset_low = (uint16_t)a,
+        .selector = SEL_HV_CS,
+        .ist = (uint8_t)ist,
+        .type = (uint8_t)(0x8e | dpl << 5),
+        .offset_mid = (uint16_t)(a >> 16),
+        .offset_high = (uint32_t)(a >> 32),
+    };
+}
+
+static void idt_build(void)
+{
+    for (unsigned v = 0; v < 32; v++)
+        gate_set(v, entry_exceptions + 16 * v, 0, 0);
+    /* Vectors that guests raise by instruction come straight in; pv/ checks the guest's own DPL.
+     * An INT n through a DPL-0 gate arrives as #GP, whose error code QEMU before 8.0 gets wrong. */
+    gate_set(VEC_BP, entry_exceptions + 16 * VEC_BP, 0, 3);
+    gate_set(VEC_OF, entry_exceptions + 16 * VEC_OF, 0, 3);
+    for (unsigned v = 32; v < 256; v++)
+        gate_set(v, entry_interrupts + 16 * (v - 32), 0, v == 0x80 || v == 0x82 ? 3 : 0);
+    gate_set(VEC_NMI, entry_nmi, IST_NMI, 0);
+    gate_set(VEC_DF, entry_double_fault, IST_DF, 0);
+    gate_set(VEC_MC, entry_machine_check, IST_MC, 0);
+}
+
+/* SYSCALL leaves the guest's stack pointer in place. The stub keeps it in this CPU's scratch word,
+ * takes the stack pointer that makes a frame at cpu_local()->guest, and goes to `target`. */
+static void stub_write(void *at, const void *target, uint64_t *scratch, uint64_t frame_end)
+{
+    uint8_t *code = text_alias(at), *p = code;
+    uintptr_t base = (uintptr_t)at;
+
+#define EMIT(...)                               \
+    do {                                        \
+        const uint8_t bytes_[] = {__VA_ARGS__}; \
+        memcpy(p, bytes_, sizeof(bytes_));      \
+        p += sizeof(bytes_);                    \
+    } while (0)
+#define EMIT_REL32(to)                                                                  \
+    do {                                                                                \
+        int32_t rel_ = (int32_t)((uintptr_t)(to) - (base + (uintptr_t)(p - code) + 4)); \
+        memcpy(p, &rel_, 4);                                                            \
+        p += 4;                                                                         \
+    } while (0)
+    EMIT(0x48, 0x89, 0x25); /* mov %rsp, scratch(%rip) */
+    EMIT_REL32(scratch);
+    EMIT(0x48, 0xbc); /* movabs $frame_end, %rsp */
+    memcpy(p, &frame_end, 8);
+    p += 8;
+    EMIT(0x68, SEL_GUEST_SS & 0xff, SEL_GUEST_SS >> 8, 0, 0); /* push $SEL_GUEST_SS */
+    EMIT(0xff, 0x35);                                         /* push scratch(%rip) */
+    EMIT_REL32(scratch);
+    EMIT(0x41, 0x53); /* push %r11 */
+    EMIT(0xe9);       /* jmp target */
+    EMIT_REL32(target);
+    BUG_ON(p - code > (int)STUB_BYTES);
+#undef EMIT
+#undef EMIT_REL32
+}
+
+static void patch_smap_sites(void)
+{
+    for (const int32_t *s = __start_smap_sites; s < __stop_smap_sites; s += 2) {
+        uint8_t *code = text_alias((const char *)s + s[0]);
+
+        code[0] = 0x0f;
+        code[1] = 0x01;
+        code[2] = (uint8_t)s[1];
+    }
+}
+
+static struct descriptor_page *descriptors_make(struct cpu_local *cpu)
+{
+    struct descriptor_page *page = heap_page();
+    uintptr_t block = (uintptr_t)(cpu + 1) - CPU_BLOCK_SIZE;
+    uint64_t tss;
+
+    BUG_ON(!page);
+    page->entry[(SEL_HV_CS - GDT_RESERVED_OFFSET) / 8] = DESC_HV_CS64;
+    page->entry[(SEL_HV_SS - GDT_RESERVED_OFFSET) / 8] = DESC_HV_DATA;
+    page->entry[(SEL_GUEST_CS32 - GDT_RESERVED_OFFSET) / 8] = DESC_RING3_CS32;
+    page->entry[(SEL_GUEST_SS - GDT_RESERVED_OFFSET) / 8] = DESC_RING3_DATA;
+    page->entry[(SEL_GUEST_CS64 - GDT_RESERVED_OFFSET) / 8] = DESC_RING3_CS64;
+
+    page->tss.rsp[0] = (uintptr_t)&cpu->guest + sizeof(cpu->guest);
+    page->tss.ist[IST_NMI - 1] = block + 2 * PAGE_SIZE;
+    page->tss.ist[IST_DF - 1] = block + 4 * PAGE_SIZE;
+    page->tss.ist[IST_MC - 1] = block + 5 * PAGE_SIZE;
+    page->tss.iomap = sizeof(page->tss); /* no bitmap: every port access of a guest faults */
+
+    tss = (uintptr_t)&page->tss;
+    page->entry[(SEL_TSS - GDT_RESERVED_OFFSET) / 8] =
+        (sizeof(page->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
+    page->entry[(SEL_TSS - GDT_RESERVED_OFFSET) / 8 + 1] = tss >> 32;
+    return page;
+}
+
+static uint64_t cr4_wanted(void)
+{
+    uint64_t cr4 = CR4_PAE | CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_MCE;
+
+    cr4 |= cpu_has(X86_FEATURE_PGE) ? CR4_PGE : 0;
+    cr4 |= cpu_has(X86_FEATURE_XSAVE) ? CR4_OSXSAVE : 0;
+    cr4 |= cpu_has(X86_FEATURE_SMEP) ? CR4_SMEP : 0;
+    cr4 |= cpu_has(X86_FEATURE_UMIP) ? CR4_UMIP : 0;
+    cr4 |= cpu_has(X86_FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0;
+    cr4 |= cpu_smap ? CR4_SMAP : 0;
+    return cr4;
+}
+
+void cpu_init_tables(void)
+{
+    struct cpu_local *cpu = cpu_local();
+    struct descriptor_page *page = descriptors_make(cpu);
+    char *stub = __syscall_stubs + cpu->id * 2 * STUB_BYTES;
+    uint64_t frame_end = (uintptr_t)&cpu->guest + sizeof(cpu->guest);
+    uint64_t *scratch = syscall_scratch[cpu->id];
+
+    if (!cpu_cr4) { /* the boot CPU decides for all */
+        idt_build();
+        cpu_smap = cpu_has(X86_FEATURE_SMAP);
+        cpu_cr4 = cr4_wanted();
+        cpu_efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
+        if (cpu_smap)
+            patch_smap_sites();
+    }
+    this_cpu(gdt_mfn) = virt_to_mfn(page);
+    hw_lgdt(&(struct table_register){.limit = GDT_RESERVED_OFFSET + PAGE_SIZE - 1,
+                                     .base = (uintptr_t)page - GDT_RESERVED_OFFSET});
+    hw_reload_segments(SEL_HV_CS, SEL_HV_SS);
+    hw_ltr(SEL_TSS);
+    hw_lldt(0);
+    hw_lidt(&(struct table_register){.limit = sizeof(idt) - 1, .base = (uintptr_t)idt});
+
+    wrmsr(MSR_EFER, cpu_efer);
+    write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE | CR0_AM);
+    write_cr4(cpu_cr4);
+    if (cpu_has(X86_FEATURE_PAT))
+        wrmsr(MSR_PAT, PAT_VALUE);
+    stub_write(stub, entry_syscall, scratch, frame_end);
+    stub_write(stub + STUB_BYTES, entry_syscall32, scratch, frame_end);
+    wrmsr(MSR_STAR, (uint64_t)SEL_GUEST_CS32 << 48 | (uint64_t)SEL_HV_CS << 32);
+    wrmsr(MSR_LSTAR, (uintptr_t)stub);
+    wrmsr(MSR_CSTAR, (uintptr_t)(stub + STUB_BYTES));
+    wrmsr(MSR_SYSCALL_MASK, SYSCALL_CLEARS);
+    if (cpu_vendor == CPU_INTEL || cpu_has(X86_FEATURE_SEP)) {
+        wrmsr(MSR_SYSENTER_CS, 0); /* SYSENTER raises #GP: no guest has it */
+    }
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory at start-up: from the loader's map to a working allocator. */
+#pragma once
+
+#include "lib/types.h"
+
+/* Builds the hypervisor's address space and hands all free RAM to the allocator. `record` is the
+ * size of one frame's record in the frame table. Needs boot_info; panics if there is too little. */
+void memory_start(size_t record);
+/* RAM that start-up needed and nobody needs any more (a module, .init): to the allocator. Whole
+ * frames inside [start, end). */
+void memory_give(paddr_t start, paddr_t end);
+/* The image's start-up part; the caller runs none of it any more. */
+void memory_give_init(void);
+/* Is the frame RAM by the firmware's map? */
+bool memory_is_ram(mfn_t m);
