@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* How frames come to an owner and go again.
+ *
+ * A frame is linked into its owner's list from allocation until its last reference has gone. It is
+ * given back to the buddy allocator only after every CPU that may know a translation to it has
+ * flushed: whoever allocates it next need not think of the past. */
+#include "frame/table.h"
+
+#include <xen/xen.h>
+#include "memory/buddy.h"
+
+static uint64_t claimed; /* [a] sum of all owners' claims */
+
+/* ---- the owner's lists ---- */
+
+/* [PAGE_OWNER] */
+static void list_add(uint32_t *head, uint32_t n)
+{
+    FRAMES[n].prev = 0;
+    FRAMES[n].next = *head;
+    if (*head)
+        FRAMES[*head].prev = n;
+    *head = n;
+}
+
+/* [PAGE_OWNER] */
+static void list_del(uint32_t *head, uint32_t n)
+{
+    struct frame *f = &FRAMES[n];
+
+    if (f->next)
+        FRAMES[f->next].prev = f->prev;
+    if (f->prev)
+        FRAMES[f->prev].next = f->next;
+    else
+        *head = f->next;
+    f->next = f->prev = 0;
+}
+
+void frame_flush(struct frame *f, const struct frame_owner *o)
+{
+    struct cpu_mask mask = read_once(f->refs) & REF_FOREIGN ? cpus_online : o->dirty_cpus;
+
+    tlb_filter(&mask, read_once(f->stamp));
+    if (!bitmap_empty(mask.bits, MAX_CPUS))
+        tlb_flush_mask(&mask, TLB_ALL, 0);
+}
+
+/* The last reference has gone: nobody can get the frame any more. */
+void frame_free(struct frame *f)
+{
+    uint64_t refs = f->refs;
+    struct frame_owner *o = frame_owner_find(refs >> REF_OWNER_SHIFT);
+    uint32_t n = frame_mfn(f).n;
+    bool last;
+
+    BUG_ON(!o || f->type & (TYPE_COUNT | TYPE_PARTIAL | TYPE_PINNED | TYPE_LOCKED));
+    BUG_ON(refs & (REF_HEAP | REF_ALLOCATED));
+    frame_flush(f, o);
+
+    lock(&o->lock);
+    if (o->cursor == n)
+        o->cursor = f->next;
+    list_del(&o->first, n);
+    f->type = 0;
+    f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
+    frame_m2p_set(mfn(n), INVALID_M2P_ENTRY);
+    last = --o->pages == 0 && o->heap_pages == 0;
+    unlock(&o->lock);
+
+    buddy_free(mfn(n), 0);
+    if (last && o->ops->empty)
+        o->ops->empty(o);
+}
+
+/* ---- allocation ---- */
+
+/* Are n frames free that nobody else was promised? [PAGE_OWNER] */
+static bool unclaimed(const struct frame_owner *o, uint64_t n)
+{
+    return buddy_free_frames() >= n + (read_once(claimed) - o->claim);
+}
+
+/* Takes n frames off the owner's allowance. */
+static int reserve(struct frame_owner *o, uint64_t n, uint64_t *from_claim)
+{
+    int rc = 0;
+
+    lock(&o->lock);
+    if (o->dying)
+        rc = refuse(-EINVAL, "frames: domain %u is dying", o->domid);
+    else if (o->max_pages < n || o->pages > o->max_pages - n)
+        rc = refuse(-E2BIG, "frames: domain %u has %lu of %lu and wants %lu", o->domid, o->pages,
+                    o->max_pages, n);
+    else if (!unclaimed(o, n))
+        rc = refuse(-ENOMEM, "frames: domain %u wants %lu, %lu are free", o->domid, n,
+                    buddy_free_frames());
+    if (!rc) {
+        *from_claim = min(n, o->claim);
+        o->claim -= *from_claim;
+        o->pages += n;
+        __atomic_fetch_sub(&claimed, *from_claim, __ATOMIC_RELAXED);
+    }
+    unlock(&o->lock);
+    return rc;
+}
+
+static void unreserve(struct frame_owner *o, uint64_t n, uint64_t from_claim)
+{
+    lock(&o->lock);
+    o->pages -= n;
+    o->claim += from_claim;
+    __atomic_fetch_add(&claimed, from_claim, __ATOMIC_RELAXED);
+    unlock(&o->lock);
+}
+
+int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
+{
+    uint64_t n = 1ull << order, from_claim;
+    bool dying;
+    mfn_t m;
+    int rc;
+
+    if (order >= BUDDY_ORDERS)
+        return refuse(-EINVAL, "frames: order %u", order);
+    rc = reserve(o, n, &from_claim);
+    if (rc)
+        return rc;
+    rc = buddy_alloc(order, addr_bits, &m);
+    if (rc) {
+        unreserve(o, n, from_claim);
+        return refuse(rc, "frames: no block of order %u below 2^%u", order, addr_bits);
+    }
+    memset(mfn_to_virt(m), 0, n << PAGE_SHIFT);
+
+    lock(&o->lock);
+    dying = o->dying; /* it may be since reserve() */
+    for (uint64_t i = m.n; i < m.n + n && !dying; i++) {
+        ASSERT((FRAMES[i].refs & (REF_COUNT | REF_RAM)) == REF_RAM && FRAMES[i].type == 0);
+        FRAMES[i].progress = 0;
+        FRAMES[i].linear = 0;
+        frame_m2p_set(mfn(i), INVALID_M2P_ENTRY);
+        list_add(&o->first, i);
+        __atomic_store_n(&FRAMES[i].refs, owner_key(o) | REF_ALLOCATED | 1, __ATOMIC_RELEASE);
+    }
+    unlock(&o->lock);
+    if (dying) {
+        unreserve(o, n, from_claim);
+        buddy_free(m, order);
+        return refuse(-EINVAL, "frames: domain %u is dying", o->domid);
+    }
+    *out = m;
+    return 0;
+}
+
+int frame_release(struct frame_owner *o, mfn_t m)
+{
+    struct frame *f = frame_at(m);
+    uint64_t key = owner_key(o) | REF_ALLOCATED, w = f ? read_once(f->refs) : 0;
+
+    do {
+        if (!f || (w ^ key) & (REF_OWNER | REF_RAM | REF_ALLOCATED))
+            return refuse(-EINVAL, "release: frame %lx is not domain %u's", m.n, o->domid);
+        /* The allocation's reference is still counted: ref_put() takes it off. */
+    } while (!__atomic_compare_exchange_n(&f->refs, &w, w & ~REF_ALLOCATED, true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
+    ref_put(f);
+    return 0;
+}
+
+int frame_claim(struct frame_owner *o, uint64_t frames)
+{
+    int rc = 0;
+
+    lock(&o->lock);
+    if (!frames) {
+        __atomic_fetch_sub(&claimed, o->claim, __ATOMIC_RELAXED);
+        o->claim = 0;
+    } else if (o->claim) {
+        rc = refuse(-EINVAL, "claim: domain %u has one of %lu", o->domid, o->claim);
+    } else if (frames > o->max_pages || o->pages > o->max_pages - frames) {
+        rc = refuse(-EINVAL, "claim: %lu frames beyond domain %u's limit", frames, o->domid);
+    } else if (__atomic_add_fetch(&claimed, frames, __ATOMIC_SEQ_CST) > buddy_free_frames()) {
+        __atomic_fetch_sub(&claimed, frames, __ATOMIC_RELAXED);
+        rc = refuse(-ENOMEM, "claim: %lu frames, %lu are free", frames, buddy_free_frames());
+    } else {
+        o->claim = frames;
+    }
+    unlock(&o->lock);
+    return rc;
+}
+
+uint64_t frame_claims(void)
+{
+    return read_once(claimed);
+}
+
+/* ---- the end of an owner ---- */
+
+/* Takes a reference to the frame at the cursor and moves the cursor on; NULL at the list's end. */
+static struct frame *next_frame(struct frame_owner *o)
+{
+    struct frame *f = NULL;
+
+    lock(&o->lock);
+    while (o->cursor && !f) {
+        f = &FRAMES[o->cursor];
+        o->cursor = f->next;
+        if (ref_get(f, o, 0))
+            f = NULL; /* on its way out */
+    }
+    unlock(&o->lock);
+    return f;
+}
+
+int frame_owner_release_all(struct frame_owner *o)
+{
+    int left = frame_budget, rc;
+
+    lock(&o->lock);
+    if (!o->cursor) /* a new round */
+        o->cursor = o->first;
+    unlock(&o->lock);
+    for (;;) {
+        struct frame *f;
+        uint64_t w;
+
+        rc = drop_run(o, &left);
+        if (rc)
+            return rc;
+        if (left-- <= 0)
+            return -ERESTART;
+        f = next_frame(o);
+        if (!f)
+            return 0;
+        w = read_once(f->type);
+        if (w & TYPE_PINNED) {
+            if (frame_unpin(o, frame_mfn(f)))
+                BUG();
+        } else if (w & TYPE_PARTIAL) {
+            BUG_ON(o->drop_count >= FRAME_DROP_MAX);
+            o->drop[o->drop_count++] = frame_mfn(f).n;
+        }
+        if (read_once(f->refs) & REF_ALLOCATED && frame_release(o, frame_mfn(f)))
+            BUG();
+        ref_put(f);
+    }
+}
+
+/* ---- pages of the hypervisor's ---- */
+
+void frame_share(struct frame_owner *o, void *page, bool writable)
+{
+    mfn_t m = virt_to_mfn(page);
+    struct frame *f = frame_of(m);
+
+    ASSERT((f->refs & (REF_COUNT | REF_RAM)) == REF_RAM && f->type == 0);
+    lock(&o->lock);
+    list_add(&o->first_heap, m.n);
+    o->heap_pages++;
+    frame_m2p_set(m, INVALID_M2P_ENTRY);
+    /* The one use is never put: no guest can make it anything else. */
+    f->type = TYPE_OF(writable ? FRAME_WRITABLE : FRAME_NONE) | 1;
+    __atomic_store_n(&f->refs, owner_key(o) | REF_HEAP | 1, __ATOMIC_RELEASE);
+    unlock(&o->lock);
+}
+
+int frame_unshare(struct frame_owner *o, void *page)
+{
+    mfn_t m = virt_to_mfn(page);
+    struct frame *f = frame_of(m);
+    uint64_t w = read_once(f->refs);
+    bool last;
+
+    do {
+        ASSERT((w & REF_HEAP) && frame_owned_by(f, o));
+        if ((w & REF_COUNT) != 1)
+            return refuse(-EBUSY, "unshare: frame %lx has %u users", m.n,
+                          (uint32_t)(w & REF_COUNT) - 1);
+    } while (!__atomic_compare_exchange_n(&f->refs, &w, w - 1, true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
+    frame_flush(f, o);
+    lock(&o->lock);
+    list_del(&o->first_heap, m.n);
+    last = --o->heap_pages == 0 && o->pages == 0;
+    f->type = 0;
+    f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
+    frame_m2p_set(m, INVALID_M2P_ENTRY);
+    unlock(&o->lock);
+    if (last && o->ops->empty)
+        o->ops->empty(o);
+    return 0;
+}
