@@ -5,8 +5,9 @@
 #include "base/clock_source.h"
 #include "base/percpu.h"
 
-/* Boot CPU: chooses the mode ("x2apic=": used where the firmware left it on, or where APIC ids need
- * it), maps the registers at `base`. -ENOMEM; -ENODEV: no local APIC. */
+/* Boot CPU: chooses the mode (x2APIC where the firmware left it on, or "x2apic"), maps the
+ * registers at `base` (0: where the processor says) and does lapic_init_cpu(). -ENOMEM; -ENODEV:
+ * there is no local APIC. */
 int must_check lapic_init(paddr_t base);
 /* Each CPU: enables it with everything masked, LVTs and spurious vector set. */
 void lapic_init_cpu(void);
@@ -34,5 +35,7 @@ void lapic_send_startup(uint32_t apic_id, unsigned page);
 /* Measures the timer's frequency against `reference` (boot CPU, once; not needed for the TSC
  * deadline mode: "tsc_deadline=no" avoids that) and gives the device. Interrupts: VECTOR_TIMER. */
 const struct timer_device *lapic_timer_init(const struct clock_source *reference);
+/* The other CPUs: the same mode. */
+void lapic_timer_init_cpu(void);
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ul
