@@ -18,8 +18,8 @@
 #include "sched/sched.h"
 #include "time/timer.h"
 
-#define MAX_VCPUS       128u /* of one domain */
-#define LEGACY_VCPUS    XEN_LEGACY_MAX_VCPUS /* with a vcpu_info in shared_info */
+#define MAX_VCPUS    128u                 /* of one domain */
+#define LEGACY_VCPUS XEN_LEGACY_MAX_VCPUS /* with a vcpu_info in shared_info */
 
 struct evtchn_table; /* event/ */
 struct evtchn_vcpu;  /* event/: FIFO control block and the like */
@@ -27,45 +27,45 @@ struct gnttab;       /* grant/ */
 struct pv_domain;    /* pv/ */
 struct pv_vcpu;      /* pv/ */
 
-enum vcpu_pause_bits {      /* why a vCPU does not run: bits of vcpu.pause, [a] */
-    VCPU_DOWN_BIT,          /* not brought up, or VCPUOP_down */
-    VCPU_BLOCKED_BIT,       /* waits for an event: SCHEDOP_block */
-    VCPU_POLLING_BIT,       /* waits in SCHEDOP_poll */
-    VCPU_PAUSED_BIT,        /* its domain is paused (any count > 0) or shut down */
+enum vcpu_pause_bits { /* why a vCPU does not run: bits of vcpu.pause, [a] */
+    VCPU_DOWN_BIT,     /* not brought up, or VCPUOP_down */
+    VCPU_BLOCKED_BIT,  /* waits for an event: SCHEDOP_block */
+    VCPU_POLLING_BIT,  /* waits in SCHEDOP_poll */
+    VCPU_PAUSED_BIT,   /* its domain is paused (any count > 0) or shut down */
     VCPU_CRASHED_BIT,
 };
 
 struct vcpu {
-    uint32_t id;                 /* [I] */
-    struct domain *domain;       /* [I] */
-    struct sched_unit unit;      /* sched/ */
-    uint32_t pause;              /* [a] vcpu_pause_bits; runnable iff 0 */
-    bool initialised;            /* [D] has a context */
+    uint32_t id;            /* [I] */
+    struct domain *domain;  /* [I] */
+    struct sched_unit unit; /* sched/ */
+    uint32_t pause;         /* [a] vcpu_pause_bits; runnable iff 0 */
+    bool initialised;       /* [D] has a context */
 
-    struct regs regs;            /* registers while it does not run; while it runs they are in
-                                    cpu_local()->guest: use vcpu_regs() */
-    struct vcpu_info *info;      /* [D] in the direct map; [g] */
-    mfn_t info_mfn;              /* [D] registered frame, INVALID_MFN: in shared_info or nowhere */
+    struct regs regs;       /* registers while it does not run; while it runs they are in
+                               cpu_local()->guest: use vcpu_regs() */
+    struct vcpu_info *info; /* [D] in the direct map; [g] */
+    mfn_t info_mfn;         /* [D] registered frame, INVALID_MFN: in shared_info or nowhere */
     bool info_registered;
 
-    struct evtchn_vcpu *events;  /* event/ */
-    struct pv_vcpu *pv;          /* pv/; NULL for idle and HVM */
+    struct evtchn_vcpu *events; /* event/ */
+    struct pv_vcpu *pv;         /* pv/; NULL for idle and HVM */
 
     struct vcpu_runstate_info runstate; /* [p] or [SCHED] when off CPU */
-    uint64_t runstate_va;        /* [p] guest virtual address of its copy, 0: none */
-    struct timer singleshot;     /* VCPUOP_set_singleshot_timer, set_timer_op */
-    struct timer periodic;       /* VCPUOP_set_periodic_timer */
-    uint64_t period;             /* ns, 0: off */
-    struct timer poll_timer;     /* SCHEDOP_poll's time out */
-    uint32_t poll_port;          /* [a] single port polled, 0: any of several */
-    uint64_t time_info_va;       /* [p] VCPUOP_register_vcpu_time_memory_area */
-    uint32_t pvclock_version;    /* [p] */
-    bool nmi_pending;            /* [a] VCPUOP_send_nmi */
+    uint64_t runstate_va;               /* [p] guest virtual address of its copy, 0: none */
+    struct timer singleshot;            /* VCPUOP_set_singleshot_timer, set_timer_op */
+    struct timer periodic;              /* VCPUOP_set_periodic_timer */
+    uint64_t period;                    /* ns, 0: off */
+    struct timer poll_timer;            /* SCHEDOP_poll's time out */
+    uint32_t poll_port;                 /* [a] single port polled, 0: any of several */
+    uint64_t time_info_va;              /* [p] VCPUOP_register_vcpu_time_memory_area */
+    uint32_t pvclock_version;           /* [p] */
+    bool nmi_pending;                   /* [a] VCPUOP_send_nmi */
 
     /* The hypercall in progress. [p] */
-    bool continued;              /* a continuation was made: leave rax alone */
+    bool continued; /* a continuation was made: leave rax alone */
     bool in_multicall;
-    struct multicall_entry *mc;  /* the copy of the entry being executed */
+    struct multicall_entry *mc; /* the copy of the entry being executed */
     struct refuse_ring refusals;
 };
 
@@ -75,31 +75,41 @@ enum domain_state {
     DOMAIN_DEAD,  /* torn down; frames may still be mapped by others */
 };
 
-struct domain {
-    struct list link;            /* [DOMLIST] ascending id */
-    domid_t id;                  /* [I] */
-    enum domain_state state;     /* [D] */
-    uint32_t refs;               /* [a] freed at 0 */
-    struct lock lock;            /* RANK_DOMAIN: [D] */
-    struct frame_owner memory;   /* frame/ */
+/* SCHEDOP_watchdog: shuts the domain down if it is not set anew in time. */
+#define DOMAIN_WATCHDOGS 2u
+struct domain_watchdog {
+    struct timer timer;
+    struct domain *domain; /* [D] */
+    bool used;             /* [D] */
+    bool armed;            /* [a] the timer holds a reference to the domain */
+};
 
-    struct vcpu **vcpu;          /* [I] max_vcpus pointers, NULL until made */
-    uint32_t max_vcpus;          /* [I] */
-    bool privileged;             /* [I] may control others */
-    bool hardware;               /* [I] owns the devices: domain 0 */
-    bool hvm;                    /* [I] */
+struct domain {
+    struct list link;          /* [DOMLIST] ascending id */
+    domid_t id;                /* [I] */
+    enum domain_state state;   /* [D] */
+    uint32_t refs;             /* [a] freed at 0 */
+    struct lock lock;          /* RANK_DOMAIN: [D] */
+    struct frame_owner memory; /* frame/ */
+
+    struct vcpu **vcpu; /* [I] max_vcpus pointers, NULL until made */
+    uint32_t max_vcpus; /* [I] */
+    bool privileged;    /* [I] may control others */
+    bool hardware;      /* [I] owns the devices: domain 0 */
+    bool hvm;           /* [I] */
 
     struct shared_info *shared_info; /* [I] a shared heap page; [g] */
-    struct evtchn_table *events; /* [I] event/ */
-    struct gnttab *grants;       /* [I] grant/ */
-    struct pv_domain *pv;        /* [I] pv/ */
+    struct evtchn_table *events;     /* [I] event/ */
+    struct gnttab *grants;           /* [I] grant/ */
+    struct pv_domain *pv;            /* [I] pv/ */
 
-    uint32_t pause_count;        /* [D] by controllers */
+    uint32_t pause_count;          /* [D] by controllers */
     bool shutting_down, shut_down; /* [D] */
-    uint8_t shutdown_code;       /* [D] SHUTDOWN_* */
-    uint64_t vm_assist;          /* [a] bit n: VMASST_TYPE n */
-    xen_domain_handle_t handle;  /* [D] */
-    int64_t time_offset_s;       /* [D] of its wall clock */
+    uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
+    uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
+    struct domain_watchdog watchdog[DOMAIN_WATCHDOGS];
+    xen_domain_handle_t handle;    /* [D] */
+    int64_t time_offset_s;         /* [D] of its wall clock */
 
     struct range_set ioports, iomem, irqs; /* [D] what the domain may touch; iomem in frames */
 };
@@ -129,10 +139,10 @@ static inline struct regs *vcpu_regs(struct vcpu *v)
 struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
 
-#define for_each_domain(d) list_for_each_entry(d, &domain_list, link)
+#define for_each_domain(d) list_for_each_entry (d, &domain_list, link)
 /* All vCPUs that were made; `v` is NULL where not. */
-#define for_each_vcpu(d, v)                                                                        \
-    for (unsigned i_ = 0; i_ < (d)->max_vcpus; i_++)                                               \
+#define for_each_vcpu(d, v)                          \
+    for (unsigned i_ = 0; i_ < (d)->max_vcpus; i_++) \
         if (((v) = (d)->vcpu[i_]) != NULL)
 
 /* ---- life ---- */
@@ -151,7 +161,7 @@ int must_check vcpu_create(struct domain *d, unsigned id, struct vcpu **out);
 /* Tears down; -ERESTART: call again. */
 int must_check domain_destroy(struct domain *d);
 
-void domain_pause(struct domain *d);   /* counted; waits until no vCPU runs */
+void domain_pause(struct domain *d);             /* counted; waits until no vCPU runs */
 int must_check domain_unpause(struct domain *d); /* -EINVAL below zero */
 /* The guest shut down or crashed: all its vCPUs stop; domain 0: the machine does. */
 void domain_shutdown(struct domain *d, uint8_t code);

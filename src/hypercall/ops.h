@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypercalls that this directory executes itself: one function each, with the arguments as the
+ * guest gave them. Each returns what the guest gets: a result, or a negative errno. */
+#pragma once
+
+#include "domain/domain.h"
+
+long memory_op(uint64_t cmd, uint64_t arg);
+long sched_op(uint32_t cmd, uint64_t arg);
+long vcpu_op(uint32_t cmd, uint32_t vcpuid, uint64_t arg);
+long set_timer_op(uint64_t ns);
+long xen_version(uint32_t cmd, uint64_t arg);
+long console_io(uint32_t cmd, uint32_t count, uint64_t va);
+long vm_assist(uint32_t cmd, uint32_t type);
+long multicall(uint64_t va, uint32_t count);
+long physdev_op(uint32_t cmd, uint64_t arg);
+long platform_op(uint64_t arg);
