@@ -30,8 +30,14 @@ int decompress(const void *in, size_t in_len, void *out, size_t out_cap, size_t 
     u.in_end = u.in + in_len;
     u.out_end = u.out + out_cap;
     switch (decompress_detect(in, in_len)) {
+    case DECOMPRESS_GZIP:
+        rc = gzip_unpack(&u);
+        break;
     case DECOMPRESS_XZ:
         rc = xz_unpack(&u);
+        break;
+    case DECOMPRESS_ZSTD:
+        rc = zstd_unpack(&u);
         break;
     default:
         rc = unpack_fail(&u, -EINVAL, "neither gzip, XZ nor zstd");
