@@ -48,3 +48,16 @@ run: build/setup.stamp
 xen-run: build/setup.stamp
 	@$(MAKE) --no-print-directory $(RUN_NEEDS)
 	@tools/run --hv $$(tools/xen-ref) $(RUN_OPTIONS)
+
+build/argon.iso: $(B)/argon $(DOM0)/initrd.img tools/mkiso
+	@tools/mkiso $(B)/argon $@ "com1=115200,8n1 console=com1,vga $(HVARGS)" \
+	    "console=tty0 console=hvc0 $(KARGS)"
+
+iso: build/setup.stamp
+	@$(MAKE) --no-print-directory build/argon.iso
+	@echo "build/argon.iso: for a CD, a USB stick, or qemu-system-x86_64 -cdrom"
+
+# A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
+test-system: build/setup.stamp
+	@$(MAKE) --no-print-directory $(B)/argon $(DOM0)/initrd.img
+	@tests/system/run --hv $(B)/argon
