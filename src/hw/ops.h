@@ -72,6 +72,12 @@ static inline noreturn void cpu_stop(void)
         asm volatile("cli; hlt" ::: "memory");
 }
 
+/* With an empty IDT loaded: resets the processor. */
+static inline void hw_triple_fault(void)
+{
+    asm volatile("int3" ::: "memory");
+}
+
 static inline bool interrupts_enabled(void)
 {
     unsigned long flags;
@@ -310,6 +316,32 @@ static inline void out16(uint16_t port, uint16_t v)
 static inline void out32(uint16_t port, uint32_t v)
 {
     asm volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
+
+static inline uint8_t mmio_read8(const volatile void *p)
+{
+    uint8_t v;
+
+    asm volatile("movb %1, %0" : "=q"(v) : "m"(*(const volatile uint8_t *)p) : "memory");
+    return v;
+}
+
+static inline uint16_t mmio_read16(const volatile void *p)
+{
+    uint16_t v;
+
+    asm volatile("movw %1, %0" : "=r"(v) : "m"(*(const volatile uint16_t *)p) : "memory");
+    return v;
+}
+
+static inline void mmio_write8(volatile void *p, uint8_t v)
+{
+    asm volatile("movb %1, %0" : "=m"(*(volatile uint8_t *)p) : "q"(v) : "memory");
+}
+
+static inline void mmio_write16(volatile void *p, uint16_t v)
+{
+    asm volatile("movw %1, %0" : "=m"(*(volatile uint16_t *)p) : "r"(v) : "memory");
 }
 
 static inline uint32_t mmio_read32(const volatile void *p)

@@ -45,6 +45,7 @@
 
 /* FADT, 5.2.9. */
 #define FADT_FACS          36
+#define FADT_DSDT          40
 #define FADT_SCI           46
 #define FADT_PM1A_EVENT    56
 #define FADT_PM1B_EVENT    60
@@ -58,6 +59,7 @@
 #define FADT_RESET         116
 #define FADT_RESET_VALUE   128
 #define FADT_X_FACS        132
+#define FADT_X_DSDT        140
 #define FADT_X_PM1A_EVENT  148
 #define FADT_X_PM1B_EVENT  160
 #define FADT_X_PM1A_CNT    172
@@ -406,6 +408,9 @@ static void read_fadt(const struct table *t)
     a->facs = field(t, FADT_X_FACS, 8);
     if (!a->facs)
         a->facs = field(t, FADT_FACS, 4);
+    a->dsdt = field(t, FADT_X_DSDT, 8);
+    if (!a->dsdt)
+        a->dsdt = field(t, FADT_DSDT, 4);
     a->pm_timer = read_block(t, FADT_X_PM_TIMER, FADT_PM_TIMER, field(t, FADT_PM_TIMER_LEN, 1));
     a->pm_timer_32bit = flags & FADT_FLAG_TMR_EXT;
     a->pm1a_event = read_block(t, FADT_X_PM1A_EVENT, FADT_PM1A_EVENT, event_len);

@@ -65,7 +65,7 @@ struct acpi_info {
     struct acpi_register reset;
     uint8_t reset_value;
     uint16_t sci;
-    paddr_t facs;
+    paddr_t facs, dsdt;
 
     paddr_t hpet_address; /* 0: none */
     struct acpi_mcfg_region mcfg[ACPI_MCFG_REGIONS];

@@ -161,6 +161,16 @@ static void mmio_write(volatile void *p, unsigned size, uint64_t val)
         memcpy((void *)p, &val, size);
 }
 
+uint8_t mmio_read8(const volatile void *p)
+{
+    return (uint8_t)mmio_read(p, 1);
+}
+
+uint16_t mmio_read16(const volatile void *p)
+{
+    return (uint16_t)mmio_read(p, 2);
+}
+
 uint32_t mmio_read32(const volatile void *p)
 {
     return (uint32_t)mmio_read(p, 4);
@@ -169,6 +179,16 @@ uint32_t mmio_read32(const volatile void *p)
 uint64_t mmio_read64(const volatile void *p)
 {
     return mmio_read(p, 8);
+}
+
+void mmio_write8(volatile void *p, uint8_t v)
+{
+    mmio_write(p, 1, v);
+}
+
+void mmio_write16(volatile void *p, uint16_t v)
+{
+    mmio_write(p, 2, v);
 }
 
 void mmio_write32(volatile void *p, uint32_t v)

@@ -72,6 +72,11 @@ noreturn void cpu_stop(void)
     die("CPU stopped:", host_cpu_local->id);
 }
 
+void hw_triple_fault(void)
+{
+    cpu_stop();
+}
+
 /* ---- the processor ---- */
 
 struct host_cpu *host_cpu(void)

@@ -33,6 +33,7 @@ static inline struct cpu_local *cpu_local(void)
 
 void cpu_pause(void);
 noreturn void cpu_stop(void);
+void hw_triple_fault(void);
 void interrupts_disable(void);
 void interrupts_enable(void);
 void interrupts_window(void);
@@ -119,8 +120,12 @@ uint32_t in32(uint16_t port);
 void out8(uint16_t port, uint8_t v);
 void out16(uint16_t port, uint16_t v);
 void out32(uint16_t port, uint32_t v);
+uint8_t mmio_read8(const volatile void *p);
+uint16_t mmio_read16(const volatile void *p);
 uint32_t mmio_read32(const volatile void *p);
 uint64_t mmio_read64(const volatile void *p);
+void mmio_write8(volatile void *p, uint8_t v);
+void mmio_write16(volatile void *p, uint16_t v);
 void mmio_write32(volatile void *p, uint32_t v);
 void mmio_write64(volatile void *p, uint64_t v);
 
