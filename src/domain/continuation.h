@@ -14,5 +14,6 @@ bool hypercall_preempt(void);
  * the hypercall function (the dispatcher then leaves the registers alone). */
 long hypercall_continue(unsigned op, unsigned nargs, const uint64_t *args);
 
-#define hypercall_continue_with(op, ...)                                                           \
-    hypercall_continue((op), ARRAY_SIZE(((uint64_t[]){__VA_ARGS__})), (const uint64_t[]){__VA_ARGS__})
+#define hypercall_continue_with(op, ...)                              \
+    hypercall_continue((op), ARRAY_SIZE(((uint64_t[]){__VA_ARGS__})), \
+                       (const uint64_t[]){__VA_ARGS__})

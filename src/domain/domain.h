@@ -108,8 +108,8 @@ struct domain {
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
     struct domain_watchdog watchdog[DOMAIN_WATCHDOGS];
-    xen_domain_handle_t handle;    /* [D] */
-    int64_t time_offset_s;         /* [D] of its wall clock */
+    xen_domain_handle_t handle; /* [D] */
+    int64_t time_offset_s;      /* [D] of its wall clock */
 
     struct range_set ioports, iomem, irqs; /* [D] what the domain may touch; iomem in frames */
 };
@@ -168,6 +168,43 @@ void domain_shutdown(struct domain *d, uint8_t code);
 /* Ends a guest that did what cannot be answered. One line with the reason, registers at
  * guest_loglvl=debug. The vCPU does not run guest code again; the caller returns normally. */
 void domain_crash(struct domain *d, const char *fmt, ...) printf_like(2, 3);
+
+/* ---- the parts of other layers ---- */
+
+/* A part of every domain (event channels, grants) or of one kind (paravirtual): its directory makes
+ * and unmakes it. Each function may be NULL. */
+struct domain_part {
+    const char *name;
+    int (*domain_init)(struct domain *d, const struct domain_config *c);
+    int (*vcpu_init)(struct vcpu *v);
+    /* Gives up what it holds of the guest's or of others; -ERESTART: call again. */
+    int (*domain_release)(struct domain *d);
+    void (*vcpu_free)(struct vcpu *v);
+    void (*domain_free)(struct domain *d);
+};
+#define DOMAIN_PARTS 8
+/* In the order of making; released in the same order, freed in the opposite. [I] */
+extern const struct domain_part *domain_parts[DOMAIN_PARTS];
+
+/* What a kind of guest does when a vCPU enters and leaves a CPU. [I] */
+struct guest_switch_ops {
+    void (*from)(struct vcpu *v);
+    void (*to)(struct vcpu *v); /* v is current, its registers are in cpu_local()->guest */
+    /* cr3 and so on for a CPU that has nothing to run. */
+    void (*idle)(void);
+};
+extern const struct guest_switch_ops *guest_switch_ops;
+
+/* What the machine does when domain 0 shuts down (SHUTDOWN_*); does not return. [I] */
+extern void (*domain_machine_shutdown)(uint8_t code);
+/* Registers, stack and page-table walk of a crashed vCPU, by its kind. [I] may be NULL */
+extern void (*domain_crash_dump)(struct vcpu *v);
+/* Sent to whoever watches domains end: VIRQ_DOM_EXC. [I] may be NULL */
+extern void (*domain_state_changed)(void);
+
+/* Start-up: the idle vCPU of this CPU becomes current; the scheduler's hooks. */
+void domain_init(void);
+void domain_cpu_init(void);
 
 /* ---- vCPU states ---- */
 

@@ -23,7 +23,9 @@ static inline int must_check guest_clear(uint64_t va, size_t n)
 }
 
 /* Typed: element `i` of the guest's array at `va`. */
-#define guest_read_at(dst, va, i)  guest_read((dst), (va) + (uint64_t)(i) * sizeof(*(dst)), sizeof(*(dst)))
-#define guest_write_at(va, i, src) guest_write((va) + (uint64_t)(i) * sizeof(*(src)), (src), sizeof(*(src)))
+#define guest_read_at(dst, va, i) \
+    guest_read((dst), (va) + (uint64_t)(i) * sizeof(*(dst)), sizeof(*(dst)))
+#define guest_write_at(va, i, src) \
+    guest_write((va) + (uint64_t)(i) * sizeof(*(src)), (src), sizeof(*(src)))
 /* A public handle's address. */
 #define handle_va(h) ((uint64_t)(uintptr_t)(h).p)

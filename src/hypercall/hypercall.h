@@ -11,3 +11,7 @@ long hypercall_call(uint64_t op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t
                     uint64_t a5);
 /* From the entry path: SYSCALL in guest kernel mode. */
 void hypercall_entry(struct regs *regs);
+/* The same from 32-bit code. */
+void hypercall_entry32(struct regs *regs);
+/* From the exit path, while there is pending work or an event to deliver. */
+void guest_exit_work(void);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of domains: made of parts, found by number, paused, shut down, torn down.
+ *
+ * A domain is freed when its last reference goes. The list holds one until the domain is dead and
+ * owns no frame any more (frame/ says so by the owner's `empty`). */
+#include "domain/domain.h"
+
+#include "base/log.h"
+#include "base/softirq.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "lib/printf.h"
+#include "memory/heap.h"
+#include "time/clock.h"
+
+#define PERMISSION_RANGES 64u /* in each of ioports, iomem, irqs */
+
+struct domain *domain0;
+struct list domain_list = LIST_INIT(domain_list);
+const struct domain_part *domain_parts[DOMAIN_PARTS];
+void (*domain_machine_shutdown)(uint8_t code);
+void (*domain_crash_dump)(struct vcpu *v);
+void (*domain_state_changed)(void);
+
+static struct lock domlist_lock = LOCK_INIT(RANK_DOMLIST, "domain list");
+
+/* ---- finding ---- */
+
+struct domain *domain_get(domid_t id)
+{
+    struct domain *d, *found = NULL;
+
+    if (id == DOMID_SELF) {
+        found = current()->domain;
+        __atomic_add_fetch(&found->refs, 1, __ATOMIC_RELAXED);
+        return found;
+    }
+    lock(&domlist_lock);
+    for_each_domain (d) {
+        if (d->id == id) {
+            __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+            found = d;
+            break;
+        }
+    }
+    unlock(&domlist_lock);
+    return found;
+}
+
+static void domain_free(struct domain *d)
+{
+    for (unsigned p = DOMAIN_PARTS; p-- > 0;) {
+        const struct domain_part *part = domain_parts[p];
+
+        for (unsigned i = 0; part && part->vcpu_free && d->vcpu && i < d->max_vcpus; i++)
+            if (d->vcpu[i])
+                part->vcpu_free(d->vcpu[i]);
+        if (part && part->domain_free)
+            part->domain_free(d);
+    }
+    for (unsigned i = 0; d->vcpu && i < d->max_vcpus; i++)
+        heap_free(d->vcpu[i]);
+    frame_owner_destroy(&d->memory);
+    heap_free(d->ioports.r);
+    heap_free(d->iomem.r);
+    heap_free(d->irqs.r);
+    heap_page_free(d->shared_info);
+    heap_free(d->vcpu);
+    heap_free(d);
+}
+
+void domain_put(struct domain *d)
+{
+    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        domain_free(d);
+}
+
+/* ---- making ---- */
+
+static int permissions_init(struct domain *d)
+{
+    struct range_set *sets[] = {&d->ioports, &d->iomem, &d->irqs};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(sets); i++) {
+        struct range *r = heap_zalloc(PERMISSION_RANGES * sizeof(*r));
+
+        if (!r)
+            return -ENOMEM;
+        range_set_init(sets[i], r, PERMISSION_RANGES);
+    }
+    return 0;
+}
+
+static int may_map_device(struct frame_owner *o, mfn_t m, bool *ro)
+{
+    const struct domain *d = container_of(o, struct domain, memory);
+
+    *ro = false;
+    return range_set_contains(&d->iomem, m.n, m.n) ? 0 : -EPERM;
+}
+
+/* The last frame of a dead domain has gone: so may the domain. */
+static void owner_empty(struct frame_owner *o)
+{
+    struct domain *d = container_of(o, struct domain, memory);
+    bool last;
+
+    lock(&domlist_lock);
+    last = d->state == DOMAIN_DEAD && !list_empty(&d->link);
+    if (last)
+        list_del_init(&d->link);
+    unlock(&domlist_lock);
+    if (!last)
+        return;
+    if (domain_state_changed)
+        domain_state_changed();
+    domain_put(d);
+}
+
+/* [I] pv/ puts its fill_l4 and its own device rule in here at start-up. */
+struct frame_owner_ops domain_owner_ops = {
+    .may_map_device = may_map_device,
+    .empty = owner_empty,
+};
+
+/* In ascending order of ids; -EEXIST. */
+static int list_insert(struct domain *d)
+{
+    struct domain *each;
+    struct list *before = &domain_list;
+    int rc = 0;
+
+    lock(&domlist_lock);
+    for_each_domain (each) {
+        if (each->id == d->id)
+            rc = -EEXIST;
+        if (each->id > d->id) {
+            before = &each->link;
+            break;
+        }
+    }
+    if (!rc)
+        list_add_tail(before, &d->link);
+    unlock(&domlist_lock);
+    return rc;
+}
+
+int domain_create(const struct domain_config *c, struct domain **out)
+{
+    struct domain *d;
+    int rc = -ENOMEM;
+
+    if (!c->max_vcpus || c->max_vcpus > MAX_VCPUS)
+        return refuse(-EINVAL, "a domain of %u vCPUs", c->max_vcpus);
+    d = heap_zalloc(sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    d->id = c->id;
+    d->refs = 1;
+    d->privileged = c->privileged;
+    d->hardware = c->hardware;
+    d->hvm = c->hvm;
+    d->max_vcpus = c->max_vcpus;
+    d->pause_count = 1;
+    memcpy(d->handle, c->handle, sizeof(d->handle));
+    list_init(&d->link);
+    lock_init(&d->lock, RANK_DOMAIN, "domain");
+    frame_owner_init(&d->memory, d->id, &domain_owner_ops);
+
+    d->vcpu = heap_zalloc(c->max_vcpus * sizeof(d->vcpu[0]));
+    d->shared_info = heap_page();
+    if (d->vcpu && d->shared_info)
+        rc = permissions_init(d);
+    if (!rc)
+        frame_share(&d->memory, d->shared_info, true);
+    for (unsigned p = 0; !rc && p < DOMAIN_PARTS && domain_parts[p]; p++)
+        if (domain_parts[p]->domain_init)
+            rc = domain_parts[p]->domain_init(d, c);
+    if (!rc)
+        rc = list_insert(d);
+    if (rc) {
+        domain_free(d);
+        return rc;
+    }
+    *out = d;
+    return 0;
+}
+
+/* ---- pause ---- */
+
+static void pause_all(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        vcpu_pause_set(v, VCPU_PAUSED_BIT);
+}
+
+static void wait_all(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        if (v != current())
+            sched_sleep_sync(&v->unit);
+}
+
+static void resume_all_locked(struct domain *d)
+{
+    struct vcpu *v;
+
+    if (d->pause_count || d->shutting_down)
+        return;
+    for_each_vcpu (d, v)
+        vcpu_pause_clear(v, VCPU_PAUSED_BIT);
+}
+
+void domain_pause(struct domain *d)
+{
+    lock(&d->lock);
+    d->pause_count++;
+    pause_all(d);
+    unlock(&d->lock);
+    wait_all(d);
+}
+
+int domain_unpause(struct domain *d)
+{
+    int rc = 0;
+
+    lock(&d->lock);
+    if (d->pause_count == 0)
+        rc = refuse(-EINVAL, "unpause of domain %u, which is not paused", d->id);
+    else
+        d->pause_count--;
+    if (!rc)
+        resume_all_locked(d);
+    unlock(&d->lock);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+void domain_shutdown(struct domain *d, uint8_t code)
+{
+    bool first;
+
+    if (d->hardware) {
+        if (domain_machine_shutdown)
+            domain_machine_shutdown(code);
+    }
+    lock(&d->lock);
+    first = !d->shutting_down;
+    if (first) {
+        d->shutting_down = true;
+        d->shut_down = true;
+        d->shutdown_code = code;
+        pause_all(d);
+    }
+    unlock(&d->lock);
+    if (first && domain_state_changed)
+        domain_state_changed();
+}
+
+void domain_crash(struct domain *d, const char *fmt, ...)
+{
+    struct vcpu *v = current();
+    char why[160];
+    va_list args;
+
+    va_start(args, fmt);
+    fmt_vsnprintf(why, sizeof(why), fmt, args);
+    va_end(args);
+    if (d->shutting_down)
+        return;
+    log_guest(LOG_ERROR, "domain %u crashed on vCPU %u: %s\n", d->id, v->domain == d ? v->id : 0u,
+              why);
+    if (v->domain == d) {
+        vcpu_pause_set(v, VCPU_CRASHED_BIT);
+        if (domain_crash_dump)
+            domain_crash_dump(v);
+    }
+    domain_shutdown(d, SHUTDOWN_crash);
+}
+
+int domain_destroy(struct domain *d)
+{
+    int rc = 0;
+
+    if (d->state == DOMAIN_DEAD)
+        return 0;
+    if (d->state == DOMAIN_ALIVE) {
+        domain_pause(d);
+        lock(&d->lock);
+        d->state = DOMAIN_DYING;
+        unlock(&d->lock);
+        lock(&d->memory.lock);
+        d->memory.dying = true;
+        unlock(&d->memory.lock);
+    }
+    for (unsigned p = 0; !rc && p < DOMAIN_PARTS && domain_parts[p]; p++)
+        if (domain_parts[p]->domain_release)
+            rc = domain_parts[p]->domain_release(d);
+    if (!rc)
+        rc = frame_owner_release_all(&d->memory);
+    if (rc)
+        return rc;
+    lock(&d->lock);
+    d->state = DOMAIN_DEAD;
+    unlock(&d->lock);
+    if (domain_state_changed)
+        domain_state_changed();
+    if (!read_once(d->memory.pages))
+        owner_empty(&d->memory);
+    return 0;
+}
+
+void domain_wallclock_update(struct domain *d)
+{
+    struct wallclock w = wallclock_get();
+    struct shared_info *s = d->shared_info;
+    uint64_t sec = w.sec + (uint64_t)d->time_offset_s;
+    uint32_t version = s->wc_version & ~1u;
+
+    write_once(s->wc_version, version + 1);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    s->wc_sec = (uint32_t)sec;
+    s->wc_nsec = w.nsec;
+    s->wc_sec_hi = (uint32_t)(sec >> 32);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    write_once(s->wc_version, version + 2);
+}

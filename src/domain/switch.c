@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* The context switch. The registers of the vCPU that runs lie in cpu_local()->guest, where the exit
+ * path takes them; all others' in their struct vcpu. */
+#include "domain/domain.h"
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/softirq.h"
+#include "cpu/cpu.h"
+#include "memory/heap.h"
+#include "memory/map.h"
+#include "time/clock.h"
+
+const struct guest_switch_ops *guest_switch_ops;
+
+/* The idle "domain": owns the idle vCPUs, is in no list and has no memory. */
+static struct domain idle_domain = {.id = DOMID_IDLE, .refs = 1};
+static uint64_t no_upcall; /* what cpu_local()->upcall points at where there is no vcpu_info */
+
+static struct vcpu *vcpu_of(struct sched_unit *u)
+{
+    return container_of(u, struct vcpu, unit);
+}
+
+static void enter(struct cpu_local *cpu, struct vcpu *next)
+{
+    cpu->current = next;
+    if (vcpu_is_idle(next)) {
+        cpu->upcall = &no_upcall;
+        guest_switch_ops->idle();
+        return;
+    }
+    cpu->guest = next->regs;
+    cpu->upcall = next->info ? (uint64_t *)(void *)next->info : &no_upcall;
+    guest_switch_ops->to(next);
+    vcpu_runstate_change(next, RUNSTATE_running);
+    vcpu_time_update(next);
+}
+
+static int runstate_off_cpu(const struct vcpu *v)
+{
+    uint32_t pause = read_once(v->pause);
+
+    if (pause & (BIT(VCPU_DOWN_BIT) | BIT(VCPU_PAUSED_BIT) | BIT(VCPU_CRASHED_BIT)))
+        return RUNSTATE_offline;
+    return pause ? RUNSTATE_blocked : RUNSTATE_runnable;
+}
+
+static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit)
+{
+    struct cpu_local *cpu = cpu_local();
+    struct vcpu *prev = vcpu_of(prev_unit), *next = vcpu_of(next_unit);
+
+    ASSERT(cpu->current == prev);
+    if (!vcpu_is_idle(prev)) {
+        vcpu_runstate_change(prev, runstate_off_cpu(prev));
+        prev->regs = cpu->guest;
+        guest_switch_ops->from(prev);
+    }
+    enter(cpu, next);
+    sched_switched(prev_unit);
+#ifndef ARGON_HOST
+    if (vcpu_is_idle(next))
+        cpu_enter_idle();
+    cpu_return_to_guest();
+#endif
+}
+
+static const struct sched_ops sched_ops_domain = {.switch_to = switch_to};
+
+void domain_init(void)
+{
+    sched_init(&sched_ops_domain);
+}
+
+void domain_cpu_init(void)
+{
+    struct vcpu *idle = heap_zalloc(sizeof(*idle));
+
+    BUG_ON(!idle);
+    idle->domain = &idle_domain;
+    idle->id = cpu_id();
+    idle->unit.idle = true;
+    idle->unit.runnable = true;
+    idle->unit.cpu = cpu_id();
+    idle->info_mfn = INVALID_MFN;
+    list_init(&idle->unit.link);
+    cpu_local()->current = idle;
+    cpu_local()->upcall = &no_upcall;
+    sched_cpu_init(cpu_id(), &idle->unit);
+}
+
+/* What a CPU does when no vCPU wants it; entered on an empty stack by cpu_enter_idle(). */
+void idle_loop(void);
+void idle_loop(void)
+{
+    for (;;) {
+        softirq_run();
+        if (!softirq_pending())
+            cpu_idle_halt();
+    }
+}

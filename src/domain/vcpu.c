@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* vCPUs: made, blocked and woken, their share of time accounted and their clock kept. */
+#include "domain/domain.h"
+
+#include "base/softirq.h"
+#include "domain/guest_copy.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "memory/heap.h"
+#include "time/clock.h"
+
+int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
+{
+    struct vcpu *v;
+    int rc = 0;
+
+    if (id >= d->max_vcpus)
+        return refuse(-EINVAL, "vCPU %u of domain %u, which may have %u", id, d->id, d->max_vcpus);
+    if (d->vcpu[id]) {
+        *out = d->vcpu[id];
+        return 0;
+    }
+    v = heap_zalloc(sizeof(*v));
+    if (!v)
+        return -ENOMEM;
+    v->id = id;
+    v->domain = d;
+    v->pause = BIT(VCPU_DOWN_BIT) | (d->pause_count ? BIT(VCPU_PAUSED_BIT) : 0);
+    v->info_mfn = INVALID_MFN;
+    v->info = id < LEGACY_VCPUS ? (struct vcpu_info *)&d->shared_info->vcpu_info[id] : NULL;
+    if (v->info)
+        v->info->evtchn_upcall_mask = 1;
+    v->runstate.state = RUNSTATE_offline;
+    v->runstate.state_entry_time = time_now();
+    sched_unit_init(&v->unit, cpu_id());
+    for (unsigned p = 0; !rc && p < DOMAIN_PARTS && domain_parts[p]; p++)
+        if (domain_parts[p]->vcpu_init)
+            rc = domain_parts[p]->vcpu_init(v);
+    if (rc) {
+        for (unsigned p = 0; p < DOMAIN_PARTS && domain_parts[p]; p++)
+            if (domain_parts[p]->vcpu_free)
+                domain_parts[p]->vcpu_free(v);
+        heap_free(v);
+        return rc;
+    }
+    d->vcpu[id] = v;
+    *out = v;
+    return 0;
+}
+
+static int idle_runstate(uint32_t pause)
+{
+    if (pause & (BIT(VCPU_DOWN_BIT) | BIT(VCPU_PAUSED_BIT) | BIT(VCPU_CRASHED_BIT)))
+        return RUNSTATE_offline;
+    return pause ? RUNSTATE_blocked : RUNSTATE_runnable;
+}
+
+void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit)
+{
+    uint32_t before = __atomic_fetch_or(&v->pause, 1u << bit, __ATOMIC_SEQ_CST);
+
+    if (before == 0)
+        sched_sleep(&v->unit);
+    if (v != current())
+        vcpu_runstate_change(v, idle_runstate(before | 1u << bit));
+}
+
+void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
+{
+    uint32_t before = __atomic_fetch_and(&v->pause, ~(1u << bit), __ATOMIC_SEQ_CST);
+
+    if (before != 1u << bit)
+        return;
+    if (v != current())
+        vcpu_runstate_change(v, RUNSTATE_runnable);
+    sched_wake(&v->unit);
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+    if (v == current())
+        return; /* its exit path looks */
+    if (read_once(v->pause) & (1u << VCPU_BLOCKED_BIT))
+        vcpu_pause_clear(v, VCPU_BLOCKED_BIT);
+    if (read_once(v->pause) & (1u << VCPU_POLLING_BIT))
+        vcpu_pause_clear(v, VCPU_POLLING_BIT);
+    if (read_once(v->unit.running) && read_once(v->unit.cpu) != cpu_id())
+        softirq_kick(v->unit.cpu);
+}
+
+bool vcpu_event_pending(const struct vcpu *v)
+{
+    const struct vcpu_info *i = v->info;
+
+    return i && read_once(i->evtchn_upcall_pending) && !read_once(i->evtchn_upcall_mask);
+}
+
+/* The guest's copy: by the protocol with XEN_RUNSTATE_UPDATE if the guest asked for it. */
+static void runstate_publish(struct vcpu *v)
+{
+    uint64_t va = v->runstate_va, entry_va;
+    struct vcpu_runstate_info r = v->runstate;
+
+    if (!va)
+        return;
+    entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);
+    if (read_once(v->domain->vm_assist) & BIT(VMASST_TYPE_runstate_update_flag)) {
+        r.state_entry_time |= XEN_RUNSTATE_UPDATE;
+        if (guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time)))
+            return;
+        if (guest_write(va, &r, sizeof(r)))
+            return;
+        r.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
+        (void)!guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time));
+    } else {
+        (void)!guest_write(va, &r, sizeof(r));
+    }
+}
+
+void vcpu_runstate_change(struct vcpu *v, int state)
+{
+    uint64_t now;
+
+    if (v->runstate.state == state)
+        return;
+    now = time_now();
+    v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
+    v->runstate.state_entry_time = now;
+    v->runstate.state = state;
+    if (v == current())
+        runstate_publish(v);
+}
+
+/* pvclock: public xen.h, struct vcpu_time_info. The scale never changes after start-up; version and
+ * stamp do, so that the guest sees an update at least at each entry. */
+void vcpu_time_update(struct vcpu *v)
+{
+    struct vcpu_time_info *t, copy;
+    uint64_t tsc = rdtsc();
+
+    v->pvclock_version = (v->pvclock_version + 2) & ~1u;
+    copy = (struct vcpu_time_info){
+        .version = v->pvclock_version,
+        .tsc_timestamp = tsc,
+        .system_time = time_tsc_to_ns(tsc),
+        .tsc_to_system_mul = time_scale.mul,
+        .tsc_shift = time_scale.shift,
+        .flags = time_scale.stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0,
+    };
+    if (v->info) {
+        t = &v->info->time;
+        write_once(t->version, copy.version - 1);
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        t->tsc_timestamp = copy.tsc_timestamp;
+        t->system_time = copy.system_time;
+        t->tsc_to_system_mul = copy.tsc_to_system_mul;
+        t->tsc_shift = copy.tsc_shift;
+        t->flags = copy.flags;
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        write_once(t->version, copy.version);
+    }
+    if (v->time_info_va) {
+        copy.version--;
+        if (guest_write(v->time_info_va, &copy, sizeof(copy)))
+            return;
+        copy.version++;
+        (void)!guest_write(v->time_info_va, &copy.version, sizeof(copy.version));
+    }
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* From SYSCALL to the function that answers: one table, indexed by the number in rax. Arguments are
+ * in rdi rsi rdx r10 r8 r9; the result goes to rax. ABI.md 1.1 and 1.2; public xen.h. */
+#include "hypercall/hypercall.h"
+
+#include "base/softirq.h"
+#include "event/event.h"
+#include "grant/grant.h"
+#include "hypercall/ops.h"
+#include "lib/errno.h"
+#include "pv/pv.h"
+
+typedef uint64_t u64;
+
+/* One line a hypercall: its name and how its arguments are cut to size. */
+#define CALL(name, expression)                                              \
+    static long call_##name(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5) \
+    {                                                                       \
+        return (expression);                                                \
+    }
+
+CALL(set_trap_table, pv_set_trap_table(a0))
+CALL(mmu_update, pv_mmu_update(a0, (uint32_t)a1, a2, (uint32_t)a3))
+CALL(set_gdt, pv_set_gdt(a0, (uint32_t)a1))
+CALL(stack_switch, pv_stack_switch(a0, a1))
+CALL(set_callbacks, pv_set_callbacks(a0, a1, a2))
+CALL(fpu_taskswitch, pv_fpu_taskswitch(a0))
+CALL(platform_op, platform_op(a0))
+CALL(set_debugreg, pv_set_debugreg((uint32_t)a0, a1))
+CALL(get_debugreg, pv_get_debugreg((uint32_t)a0))
+CALL(update_descriptor, pv_update_descriptor(a0, a1))
+CALL(memory_op, memory_op(a0, a1))
+CALL(multicall, multicall(a0, (uint32_t)a1))
+CALL(update_va_mapping, pv_update_va_mapping(a0, a1, a2))
+CALL(set_timer_op, set_timer_op(a0))
+CALL(xen_version, xen_version((uint32_t)a0, a1))
+CALL(console_io, console_io((uint32_t)a0, (uint32_t)a1, a2))
+CALL(grant_table_op, grant_table_op((uint32_t)a0, a1, (uint32_t)a2))
+CALL(vm_assist, vm_assist((uint32_t)a0, (uint32_t)a1))
+CALL(update_va_mapping_otherdomain, pv_update_va_mapping_otherdomain(a0, a1, a2, (domid_t)a3))
+CALL(iret, pv_iret())
+CALL(vcpu_op, vcpu_op((uint32_t)a0, (uint32_t)a1, a2))
+CALL(set_segment_base, pv_set_segment_base((uint32_t)a0, a1))
+CALL(mmuext_op, pv_mmuext_op(a0, (uint32_t)a1, a2, (uint32_t)a3))
+CALL(nmi_op, pv_nmi_op((uint32_t)a0, a1))
+CALL(sched_op, sched_op((uint32_t)a0, a1))
+CALL(callback_op, pv_callback_op((uint32_t)a0, a1))
+CALL(event_channel_op, event_channel_op((uint32_t)a0, a1))
+CALL(physdev_op, physdev_op((uint32_t)a0, a1))
+
+typedef long (*hypercall_fn)(u64, u64, u64, u64, u64, u64);
+
+#define ENTRY(name) [__HYPERVISOR_##name] = call_##name
+
+static const hypercall_fn table[] = {
+    ENTRY(set_trap_table),
+    ENTRY(mmu_update),
+    ENTRY(set_gdt),
+    ENTRY(stack_switch),
+    ENTRY(set_callbacks),
+    ENTRY(fpu_taskswitch),
+    ENTRY(platform_op),
+    ENTRY(set_debugreg),
+    ENTRY(get_debugreg),
+    ENTRY(update_descriptor),
+    ENTRY(memory_op),
+    ENTRY(multicall),
+    ENTRY(update_va_mapping),
+    ENTRY(set_timer_op),
+    ENTRY(xen_version),
+    ENTRY(console_io),
+    ENTRY(grant_table_op),
+    ENTRY(vm_assist),
+    ENTRY(update_va_mapping_otherdomain),
+    ENTRY(iret),
+    ENTRY(vcpu_op),
+    ENTRY(set_segment_base),
+    ENTRY(mmuext_op),
+    ENTRY(nmi_op),
+    ENTRY(sched_op),
+    ENTRY(callback_op),
+    ENTRY(event_channel_op),
+    ENTRY(physdev_op),
+};
+
+long hypercall_call(u64 op, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    hypercall_fn fn;
+
+    if (op >= ARRAY_SIZE(table))
+        return -ENOSYS;
+    fn = table[index_nospec(op, ARRAY_SIZE(table))];
+    return fn ? fn(a0, a1, a2, a3, a4, a5) : -ENOSYS;
+}
+
+void hypercall_entry(struct regs *r)
+{
+    struct vcpu *v = current();
+    u64 op = r->rax;
+    long rc;
+
+    if (unlikely(!v->pv->in_kernel)) {
+        pv_deliver_syscall(v, r);
+        return;
+    }
+    v->continued = false;
+    v->refusals.call = (uint32_t)op;
+    rc = hypercall_call(op, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+    if (likely(!v->continued))
+        r->rax = (u64)rc;
+}
+
+/* SYSCALL from compatibility mode (AMD): never a hypercall. */
+void hypercall_entry32(struct regs *r)
+{
+    pv_deliver_syscall(current(), r);
+}
+
+void guest_exit_work(void)
+{
+    struct vcpu *v;
+
+    if (softirq_pending())
+        softirq_run(); /* may leave for another vCPU */
+    v = current();
+    if (vcpu_event_pending(v))
+        pv_deliver_event(v);
+}
