@@ -114,10 +114,28 @@ static void unreserve(struct frame_owner *o, uint64_t n, uint64_t from_claim)
     unlock(&o->lock);
 }
 
+/* Makes n free frames, already on the owner's account, its own: false if it is dying by now. */
+static bool assign(struct frame_owner *o, mfn_t m, uint64_t n)
+{
+    bool dying;
+
+    lock(&o->lock);
+    dying = o->dying;
+    for (uint64_t i = m.n; i < m.n + n && !dying; i++) {
+        ASSERT((FRAMES[i].refs & (REF_COUNT | REF_RAM)) == REF_RAM && FRAMES[i].type == 0);
+        FRAMES[i].progress = 0;
+        FRAMES[i].linear = 0;
+        frame_m2p_set(mfn(i), INVALID_M2P_ENTRY);
+        list_add(&o->first, i);
+        __atomic_store_n(&FRAMES[i].refs, owner_key(o) | REF_ALLOCATED | 1, __ATOMIC_RELEASE);
+    }
+    unlock(&o->lock);
+    return !dying;
+}
+
 int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
 {
     uint64_t n = 1ull << order, from_claim;
-    bool dying;
     mfn_t m;
     int rc;
 
@@ -132,25 +150,25 @@ int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t
         return refuse(rc, "frames: no block of order %u below 2^%u", order, addr_bits);
     }
     memset(mfn_to_virt(m), 0, n << PAGE_SHIFT);
-
-    lock(&o->lock);
-    dying = o->dying; /* it may be since reserve() */
-    for (uint64_t i = m.n; i < m.n + n && !dying; i++) {
-        ASSERT((FRAMES[i].refs & (REF_COUNT | REF_RAM)) == REF_RAM && FRAMES[i].type == 0);
-        FRAMES[i].progress = 0;
-        FRAMES[i].linear = 0;
-        frame_m2p_set(mfn(i), INVALID_M2P_ENTRY);
-        list_add(&o->first, i);
-        __atomic_store_n(&FRAMES[i].refs, owner_key(o) | REF_ALLOCATED | 1, __ATOMIC_RELEASE);
-    }
-    unlock(&o->lock);
-    if (dying) {
+    if (!assign(o, m, n)) {
         unreserve(o, n, from_claim);
         buddy_free(m, order);
         return refuse(-EINVAL, "frames: domain %u is dying", o->domid);
     }
     *out = m;
     return 0;
+}
+
+int frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n)
+{
+    uint64_t from_claim;
+    int rc = reserve(o, n, &from_claim);
+
+    if (!rc && !assign(o, m, n)) {
+        unreserve(o, n, from_claim);
+        rc = refuse(-EINVAL, "frames: domain %u is dying", o->domid);
+    }
+    return rc;
 }
 
 int frame_release(struct frame_owner *o, mfn_t m)

@@ -47,8 +47,9 @@ struct frame_owner {
     uint64_t claim;      /* [PAGE_OWNER] frames promised and not yet taken */
     /* CPUs that may hold its translations; [a] */
     struct cpu_mask dirty_cpus;
-    bool any_cache;  /* [I] may choose the caching of its RAM: it drives devices */
-    uint32_t cursor; /* [PAGE_OWNER] where frame_owner_release_all goes on */
+    bool any_cache;        /* [I] may choose the caching of its RAM: it drives devices */
+    uint64_t l4_perdomain; /* [I] entry of slot L4_PERDOMAIN in its L4s; 0: it has no page tables */
+    uint32_t cursor;       /* [PAGE_OWNER] where frame_owner_release_all goes on */
     /* Page tables that lost their last use and still hold references of their entries, innermost
      * last; [PV] empty before any operation on page tables begins: frame_drain. */
     uint32_t drop[FRAME_DROP_MAX];
@@ -61,9 +62,6 @@ struct frame_owner_ops {
     /* May the owner map this frame that is not RAM of any domain (device memory)? 0: may, -EPERM;
      * *ro set if only read-only: the entry loses PTE_RW then. NULL: it may not. */
     int (*may_map_device)(struct frame_owner *o, mfn_t m, bool *ro);
-    /* Completes the hypervisor's slots of an L4 of this owner (the slot L4_PERDOMAIN). NULL: the
-     * owner may have no page tables. */
-    void (*fill_l4)(struct frame_owner *o, uint64_t *l4);
     /* The last reference of the owner's last frame has gone. May be NULL. No lock is held. */
     void (*empty)(struct frame_owner *o);
 };
@@ -95,6 +93,9 @@ uint64_t frame_claims(void); /* of all owners together */
 /* 2^order frames for the owner: zeroed, one reference each (the allocation's own), M2P entries
  * INVALID. addr_bits: below 2^addr_bits, 0 any. -ENOMEM; -E2BIG beyond max_pages; -EINVAL dying. */
 int must_check frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out);
+/* Gives the owner `n` frames that are nobody's and not in the allocator, as they are: what the boot
+ * loader left in them stays. For start-up. -E2BIG, -ENOMEM, -EINVAL as frame_alloc. */
+int must_check frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n);
 /* Drops the allocation's own reference: the frame is freed when the others have gone. -EINVAL if
  * the frame is not the owner's or was released before. */
 int must_check frame_release(struct frame_owner *o, mfn_t m);
@@ -172,6 +173,9 @@ int must_check frame_pt_update(struct frame_owner *to, struct frame_owner *po, m
 /* The same for a validated L1 of `to`, by the address of the entry in the direct map. */
 int must_check frame_l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe,
                                uint64_t val, unsigned flags);
+/* Only if the entry still is *old, in one step: else -EAGAIN, and *old gets what it is. */
+int must_check frame_l1_cmpxchg(struct frame_owner *to, struct frame_owner *po, uint64_t *pe,
+                                uint64_t *old, uint64_t val);
 /* Grants: puts `val` (with PTE_GRANT, or 0 to end the mapping) into the L1 entry as it is, giving
  * back what the old one held if that was not a grant's. */
 void frame_l1_set_grant(uint64_t *pe, uint64_t val);
