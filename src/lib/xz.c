@@ -69,12 +69,12 @@ static bool is_branch_top(uint32_t byte)
     return (uint8_t)(byte + 1) <= 1;
 }
 
-/* The next 0xe8 or 0xe9 at or after i, or end; looks at 8 bytes at a time. */
+/* The next 0xe8 or 0xe9 at or after i and before end, else end; looks at 8 bytes at a time. */
 static size_t find_branch(const uint8_t *b, size_t i, size_t end)
 {
     const uint64_t ones = 0x0101010101010101ull;
 
-    for (; end - i >= 8; i += 8) {
+    for (; i + 8 <= end; i += 8) {
         uint64_t w;
 
         memcpy(&w, b + i, 8);
@@ -85,7 +85,7 @@ static size_t find_branch(const uint8_t *b, size_t i, size_t end)
     }
     while (i < end && (b[i] & 0xfe) != 0xe8)
         i++;
-    return i;
+    return min(i, end);
 }
 
 /*

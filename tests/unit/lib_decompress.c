@@ -171,7 +171,7 @@ static const char *const commands[] = {
 static void round_trips(void **state)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct bytes data = make_data(kind, 300000);
+        struct bytes data = make_data(kind, 200000);
 
         for (size_t c = 0; c < COMMANDS; c++) {
             struct bytes in = filter(commands[c], data.p, data.n);
@@ -186,6 +186,28 @@ static void round_trips(void **state)
             free(in.p);
         }
         free(data.p);
+    }
+}
+
+/* The filter once searched on behind the end when the last bytes were a branch. */
+static void x86_filter_ends_with_a_branch(void **state)
+{
+    static const uint8_t bytes[] = {0xe8, 0xe9, 0, 0xff, 0x12};
+    static const char *const filters[] = {"xz -c --x86 --lzma2=preset=0",
+                                          "xz -c --x86=start=4294963200 --lzma2=preset=0"};
+
+    for (size_t n = 1; n < 80; n++) {
+        uint8_t data[400];
+        size_t len = n < 40 ? n : n * 5;
+        struct bytes in;
+
+        for (size_t i = 0; i < len; i++)
+            data[i] = bytes[rand() % 5];
+        if (n >= 5)
+            memcpy(data + len - 5, "\xe8\x12\0\0\0", 5);
+        in = filter(filters[n & 1], data, len);
+        expect(in, data, len, len);
+        free(in.p);
     }
 }
 
@@ -274,9 +296,9 @@ static void flipped_bits(void **state)
 {
     struct bytes words = make_data(WORDS, 3000), code = make_data(CODE, 30000);
 
-    damage(&words, 1500, 1);
-    damage(&words, 500, 6);
-    damage(&code, 200, 2);
+    damage(&words, 700, 1);
+    damage(&words, 300, 6);
+    damage(&code, 100, 2);
     free(words.p);
     free(code.p);
 }
@@ -322,11 +344,9 @@ static void unknown_formats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),
-        cmocka_unit_test(joined_files),
-        cmocka_unit_test(truncated_at_every_byte),
-        cmocka_unit_test(flipped_bits),
-        cmocka_unit_test(garbage_behind_a_magic),
+        cmocka_unit_test(round_trips),     cmocka_unit_test(x86_filter_ends_with_a_branch),
+        cmocka_unit_test(joined_files),    cmocka_unit_test(truncated_at_every_byte),
+        cmocka_unit_test(flipped_bits),    cmocka_unit_test(garbage_behind_a_magic),
         cmocka_unit_test(unknown_formats),
     };
 

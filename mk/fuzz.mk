@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# Fuzzers: each tests/fuzz/<name>.c is one libFuzzer target over the host build of the sources, made
+# by clang. `make fuzz-short` runs each for FUZZ_SECONDS; `make fuzz FUZZ=<name>` runs one until it
+# finds something. tests/fuzz/<name>.seeds, if there is one, fills the start corpus it is given.
+
+FUZZ_SECONDS := 5
+FUZZ_CFLAGS  := -std=gnu11 -g -O1 -MMD -MP -Wall -Wextra -Wno-unused-parameter -DARGON_HOST \
+                -Itests/host $(INCLUDE) -fno-strict-aliasing -fno-omit-frame-pointer \
+                -fno-sanitize-recover=all
+FUZZ_O       := $(HOST_C:%.c=$(B)/fuzz/%.o)
+FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+
+.PHONY: fuzz fuzz-short
+
+$(B)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+
+$(B)/fuzz/libargon.a: $(FUZZ_O)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libargon.a
+	clang -fsanitize=fuzzer,address,undefined $< -Wl,--start-group $(B)/fuzz/libargon.a \
+	    -Wl,--end-group -o $@
+
+# A new corpus each time: what is found here is not kept.
+fuzz-short: $(FUZZ_BIN)
+	@set -e; for f in $(FUZZ_BIN); do \
+	    name=$$(basename $$f); corpus=$(B)/fuzz/corpus/$$name; \
+	    rm -rf $$corpus; mkdir -p $$corpus; \
+	    if [ -x tests/fuzz/$$name.seeds ]; then tests/fuzz/$$name.seeds $$corpus; fi; \
+	    echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 -timeout=10 \
+	        -artifact_prefix=$(B)/fuzz/$$name- $$corpus 2>&1 | tee $$corpus.log | \
+	        grep -E 'executed_units|ERROR|SUMMARY|runtime error' || true; \
+	    if ! grep -q executed_units $$corpus.log || grep -qE 'ERROR|SUMMARY' $$corpus.log; then \
+	        exit 1; fi; done
+
+fuzz: $(B)/fuzz/$(FUZZ)
+	@mkdir -p $(B)/fuzz/kept/$(FUZZ)
+	if [ -x tests/fuzz/$(FUZZ).seeds ]; then tests/fuzz/$(FUZZ).seeds $(B)/fuzz/kept/$(FUZZ); fi
+	$< -artifact_prefix=$(B)/fuzz/$(FUZZ)- $(B)/fuzz/kept/$(FUZZ)
