@@ -107,6 +107,8 @@ struct domain {
     bool shutting_down, shut_down; /* [D] */
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
+    void *memory_map;            /* [D] XENMEM_set_memory_map: E820 entries, in the heap */
+    uint32_t memory_map_entries; /* [D] */
     struct domain_watchdog watchdog[DOMAIN_WATCHDOGS];
     xen_domain_handle_t handle; /* [D] */
     int64_t time_offset_s;      /* [D] of its wall clock */

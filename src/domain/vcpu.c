@@ -55,12 +55,27 @@ static int idle_runstate(uint32_t pause)
     return pause ? RUNSTATE_blocked : RUNSTATE_runnable;
 }
 
+/* Tells the scheduler what `pause` says. Who sets a bit and who clears one may come here in the
+ * other order, so each looks again after it has spoken. */
+static void tell_scheduler(struct vcpu *v)
+{
+    bool run;
+
+    do {
+        run = !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST);
+        if (run)
+            sched_wake(&v->unit);
+        else
+            sched_sleep(&v->unit);
+    } while (run != !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST));
+}
+
 void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit)
 {
     uint32_t before = __atomic_fetch_or(&v->pause, 1u << bit, __ATOMIC_SEQ_CST);
 
     if (before == 0)
-        sched_sleep(&v->unit);
+        tell_scheduler(v);
     if (v != current())
         vcpu_runstate_change(v, idle_runstate(before | 1u << bit));
 }
@@ -73,17 +88,18 @@ void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
         return;
     if (v != current())
         vcpu_runstate_change(v, RUNSTATE_runnable);
-    sched_wake(&v->unit);
+    tell_scheduler(v);
 }
 
 void vcpu_kick(struct vcpu *v)
 {
-    if (v == current())
-        return; /* its exit path looks */
+    /* The current vCPU too: it may be on its way out to block. */
     if (read_once(v->pause) & (1u << VCPU_BLOCKED_BIT))
         vcpu_pause_clear(v, VCPU_BLOCKED_BIT);
     if (read_once(v->pause) & (1u << VCPU_POLLING_BIT))
         vcpu_pause_clear(v, VCPU_POLLING_BIT);
+    if (v == current())
+        return; /* its exit path looks */
     if (read_once(v->unit.running) && read_once(v->unit.cpu) != cpu_id())
         softirq_kick(v->unit.cpu);
 }

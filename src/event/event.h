@@ -4,13 +4,8 @@
 
 #include "domain/domain.h"
 
-/* Makes and frees d->events; -ENOMEM. */
-int must_check event_init(struct domain *d, uint32_t max_port);
-int must_check event_vcpu_init(struct vcpu *v);
-/* Closes every port; -ERESTART: call again. */
-int must_check event_destroy(struct domain *d);
-void event_free(struct domain *d);
-void event_vcpu_free(struct vcpu *v);
+/* d->events, v->events: made and freed with the domain; every port is closed when it dies. */
+extern const struct domain_part event_part;
 
 /* Raises a VIRQ: per-vCPU ones at `v`; global ones of domain 0. No effect if unbound. */
 void event_send_vcpu_virq(struct vcpu *v, unsigned virq);

@@ -320,6 +320,31 @@ void fifo_destroy(struct domain *d)
     heap_free(f);
 }
 
+static void audit_count(void)
+{
+    struct domain *d;
+    struct vcpu *v;
+
+    for_each_domain (d) {
+        struct fifo *f = d->events ? d->events->fifo : NULL;
+
+        for (uint32_t i = 0; f && i < f->pages; i++)
+            frame_audit_use(virt_to_mfn(f->page[i]), FRAME_WRITABLE);
+        for_each_vcpu (d, v)
+            if (v->events && v->events->fifo)
+                frame_audit_use(v->events->fifo->frame, FRAME_WRITABLE);
+    }
+}
+
+void fifo_audit_init(void)
+{
+    static struct frame_audit_source source = {.name = "event channels", .count = audit_count};
+    static bool known;
+
+    if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))
+        frame_audit_register(&source);
+}
+
 void fifo_vcpu_dump(const struct vcpu *v)
 {
     const struct fifo_vcpu *fv = fifo_vcpu_of(v);

@@ -295,11 +295,12 @@ int port_close_all(struct domain *d, bool guest)
 
 /* ---- life ---- */
 
-int event_init(struct domain *d, uint32_t max_port)
+static int table_init(struct domain *d, const struct domain_config *c)
 {
-    uint32_t limit = min(max_port, (uint32_t)EVTCHN_FIFO_NR_CHANNELS - 1) + 1;
+    uint32_t limit = min(c->max_evtchn_port, (uint32_t)EVTCHN_FIFO_NR_CHANNELS - 1) + 1;
     struct evtchn_table *t = heap_zalloc(sizeof(*t));
 
+    fifo_audit_init();
     if (!t)
         return -ENOMEM;
     t->limit = limit;
@@ -317,13 +318,13 @@ int event_init(struct domain *d, uint32_t max_port)
     return 0;
 }
 
-int event_vcpu_init(struct vcpu *v)
+static int vcpu_init(struct vcpu *v)
 {
     v->events = heap_zalloc(sizeof(*v->events));
     return v->events ? 0 : -ENOMEM;
 }
 
-int event_destroy(struct domain *d)
+static int table_release(struct domain *d)
 {
     struct evtchn_table *t = d->events;
     int rc;
@@ -343,7 +344,7 @@ int event_destroy(struct domain *d)
     return 0;
 }
 
-void event_free(struct domain *d)
+static void table_free(struct domain *d)
 {
     struct evtchn_table *t = d->events;
 
@@ -359,10 +360,17 @@ void event_free(struct domain *d)
     d->events = NULL;
 }
 
-void event_vcpu_free(struct vcpu *v)
+static void vcpu_free(struct vcpu *v)
 {
-    if (v->events)
-        heap_free(v->events->fifo);
     heap_free(v->events);
     v->events = NULL;
 }
+
+const struct domain_part event_part = {
+    .name = "event channels",
+    .domain_init = table_init,
+    .vcpu_init = vcpu_init,
+    .domain_release = table_release,
+    .vcpu_free = vcpu_free,
+    .domain_free = table_free,
+};

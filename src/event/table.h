@@ -102,6 +102,8 @@ int must_check fifo_expand_array(struct domain *d, uint64_t frame);
 /* All ports are closed: gives up the guest's pages, back to 2-level. */
 void fifo_destroy(struct domain *d);
 void fifo_vcpu_dump(const struct vcpu *v);
+/* Tells frame_audit of the guests' pages that are in use here. */
+void fifo_audit_init(void);
 
 /* ---- virq.c, pirq.c ---- */
 

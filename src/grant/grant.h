@@ -26,4 +26,7 @@ struct grant_map_ops {
 };
 extern const struct grant_map_ops *grant_map_ops_pv;
 
+/* The most frames that d's table, or its status frames, can have. */
+uint32_t grant_frames_max(struct domain *d, bool status);
+
 void grant_dump(struct domain *d); /* debug key */

@@ -5,6 +5,10 @@
 
 #include "domain/domain.h"
 
+/* What a domain has on account of these: timers of its vCPUs, registered vcpu_info frames,
+ * watchdogs, memory map. */
+extern const struct domain_part hypercall_part;
+
 long memory_op(uint64_t cmd, uint64_t arg);
 long sched_op(uint32_t cmd, uint64_t arg);
 long vcpu_op(uint32_t cmd, uint32_t vcpuid, uint64_t arg);

@@ -5,7 +5,7 @@
  * A vCPU that waits is taken off its CPU on the way out of the hypercall, which has returned 0
  * already. So each wait first says that it waits and then looks whether there is a reason not to:
  * who raises an event does the two in the other order. */
-#include "hypercall/ops.h"
+#include "hypercall/part.h"
 #include "domain/guest_copy.h"
 #include "event/event.h"
 #include "time/clock.h"
@@ -85,7 +85,7 @@ static long op_remote_shutdown(struct vcpu *v, uint64_t arg)
 
 /* ---- poll ---- */
 
-static void poll_timed_out(void *data)
+void sched_op_poll_timed_out(void *data)
 {
     event_poll_end(data);
 }
@@ -128,11 +128,8 @@ static long op_poll(struct vcpu *v, uint64_t arg)
         event_poll_end(v);
         return min(rc, 0);
     }
-    if (a.timeout) {
-        if (v->poll_timer.fn != poll_timed_out)
-            timer_init(&v->poll_timer, poll_timed_out, v);
+    if (a.timeout)
         timer_set(&v->poll_timer, a.timeout);
-    }
     return 0;
 }
 
@@ -151,9 +148,10 @@ static void watchdog_fired(void *data)
 
 static void watchdog_arm(struct domain *d, struct domain_watchdog *w, uint32_t seconds)
 {
-    w->domain = d;
-    if (w->timer.fn != watchdog_fired)
+    if (!w->domain) {
+        w->domain = d;
         timer_init(&w->timer, watchdog_fired, w);
+    }
     if (!__atomic_exchange_n(&w->armed, true, __ATOMIC_SEQ_CST))
         __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
     timer_set(&w->timer, time_now() + seconds * 1000000000ull);
@@ -190,6 +188,15 @@ static long watchdog(struct domain *d, const struct sched_watchdog *a)
         }
     }
     return refuse(-EEXIST, "all %u watchdogs are in use", DOMAIN_WATCHDOGS);
+}
+
+void sched_op_watchdogs_stop(struct domain *d)
+{
+    lock(&d->lock);
+    for (unsigned i = 0; i < DOMAIN_WATCHDOGS; i++)
+        if (d->watchdog[i].used)
+            watchdog_disarm(d, &d->watchdog[i]);
+    unlock(&d->lock);
 }
 
 static long op_watchdog(struct vcpu *v, uint64_t arg)

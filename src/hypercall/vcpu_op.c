@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The vcpu_op hypercall, and set_timer_op: bringing vCPUs up and down, the memory they share with
  * the guest, their timers. Public vcpu.h; ABI.md 2.12. */
-#include "hypercall/ops.h"
+#include "hypercall/part.h"
 #include "base/softirq.h"
 #include "domain/continuation.h"
 #include "domain/guest_copy.h"
@@ -209,12 +209,12 @@ static long op_register_time(struct vcpu *v, uint64_t arg)
 
 /* ---- timers ---- */
 
-static void singleshot_fired(void *data)
+void vcpu_op_singleshot_fired(void *data)
 {
     event_send_vcpu_virq(data, VIRQ_TIMER);
 }
 
-static void periodic_fired(void *data)
+void vcpu_op_periodic_fired(void *data)
 {
     struct vcpu *v = data;
     uint64_t period = read_once(v->period);
@@ -226,11 +226,9 @@ static void periodic_fired(void *data)
 }
 
 /* A timer works on the CPU where its vCPU was when it was set. */
-static void vcpu_timer_set(struct timer *t, void (*fn)(void *), struct vcpu *v, uint64_t ns)
+static void vcpu_timer_set(struct timer *t, struct vcpu *v, uint64_t ns)
 {
-    if (t->fn != fn)
-        timer_init(t, fn, v);
-    else if (v == current() && t->cpu != cpu_id())
+    if (v == current() && read_once(t->cpu) != cpu_id())
         timer_move(t, cpu_id());
     timer_set(t, ns);
 }
@@ -243,19 +241,15 @@ static long op_set_periodic_timer(struct vcpu *v, uint64_t arg)
         return -EFAULT;
     if (a.period_ns < PERIOD_MIN || a.period_ns > INT64_MAX)
         return refuse(-EINVAL, "periodic timer: %lu ns", a.period_ns);
-    /* Any vCPU may set it: the first of them makes the timer. */
-    lock(&v->domain->lock);
     write_once(v->period, a.period_ns);
-    vcpu_timer_set(&v->periodic, periodic_fired, v, time_now() + a.period_ns);
-    unlock(&v->domain->lock);
+    vcpu_timer_set(&v->periodic, v, time_now() + a.period_ns);
     return 0;
 }
 
 static long op_stop_periodic_timer(struct vcpu *v, uint64_t arg)
 {
     write_once(v->period, 0);
-    if (v->periodic.fn)
-        timer_stop(&v->periodic);
+    timer_stop(&v->periodic);
     return 0;
 }
 
@@ -269,7 +263,7 @@ static long op_set_singleshot_timer(struct vcpu *v, uint64_t arg)
         return -EFAULT;
     if ((a.flags & VCPU_SSHOTTMR_future) && a.timeout_abs_ns < time_now())
         return -ETIME; /* an answer, not a refusal */
-    vcpu_timer_set(&v->singleshot, singleshot_fired, v, a.timeout_abs_ns);
+    vcpu_timer_set(&v->singleshot, v, a.timeout_abs_ns);
     return 0;
 }
 
@@ -277,8 +271,7 @@ static long op_stop_singleshot_timer(struct vcpu *v, uint64_t arg)
 {
     if (v != current())
         return refuse(-EINVAL, "single-shot timer of vCPU %u, which is another", v->id);
-    if (v->singleshot.fn)
-        timer_stop(&v->singleshot);
+    timer_stop(&v->singleshot);
     return 0;
 }
 
@@ -288,7 +281,7 @@ long set_timer_op(uint64_t ns)
 
     if (!ns)
         return op_stop_singleshot_timer(v, 0);
-    vcpu_timer_set(&v->singleshot, singleshot_fired, v, ns);
+    vcpu_timer_set(&v->singleshot, v, ns);
     return 0;
 }
 
