@@ -118,3 +118,9 @@ uint64_t heap_frames(void)
 {
     return read_once(frames);
 }
+
+void heap_reset(void)
+{
+    memset(free_objects, 0, sizeof(free_objects));
+    frames = 0;
+}

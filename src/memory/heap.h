@@ -17,3 +17,5 @@ void heap_page_free(void *p);
 
 /* Frames the heap holds. */
 uint64_t heap_frames(void);
+/* Forgets every object, for a new machine in host tests. */
+void heap_reset(void);

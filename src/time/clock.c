@@ -13,6 +13,7 @@
 #include "lib/util.h"
 
 #define NS_PER_SEC 1000000000ull
+#define NS_MAX     (1ull << 62) /* 146 years */
 #define ROUNDS     5
 #define WINDOW_NS  10000000ull
 #define READ_TRIES 5
@@ -152,11 +153,11 @@ uint64_t time_ns_to_tsc(uint64_t ns)
     unsigned __int128 delta = ((unsigned __int128)ns * tsc_per_ns_32) >> 32;
     uint64_t tsc;
 
-    if (delta > UINT64_MAX - time_scale.tsc_base)
+    if (ns > NS_MAX || delta > UINT64_MAX - time_scale.tsc_base)
         return UINT64_MAX;
     tsc = time_scale.tsc_base + (uint64_t)delta;
-    /* The two scales are rounded each on its own. */
-    while (time_tsc_to_ns(tsc) < ns) {
+    /* The two scales are rounded each on its own: what is missing then takes one or two steps. */
+    for (unsigned n = 0; n < 8 && time_tsc_to_ns(tsc) < ns; n++) {
         uint64_t missing = ns - time_tsc_to_ns(tsc);
 
         tsc += (uint64_t)(((unsigned __int128)missing * tsc_per_ns_32) >> 32) + 1;

@@ -74,6 +74,9 @@ void *host_ram(paddr_t p);
  * frames from *next_table on (user, writable). For tests of guest access. */
 void host_map_guest(paddr_t root, paddr_t *next_table, uint64_t va, uint64_t pte);
 
+/* Gives all RAM from 1 MiB on to the allocator, as start-up does; after host_machine_init. */
+void host_memory_init(void);
+
 /* ---- devices ---- */
 
 struct host_device {
