@@ -75,26 +75,38 @@ void l1_entry_put(uint64_t e)
     ref_put(f);
 }
 
-/* Stores `e`; with `flags` FRAME_PRESERVE_AD the old A and D are added. Returns what was there. */
-static uint64_t entry_store(uint64_t *pe, uint64_t e, unsigned flags)
-{
-    uint64_t old;
+/* Stores `e`, in the way that the caller of an update wants. */
+struct store {
+    unsigned flags;   /* FRAME_PRESERVE_AD: the old A and D are added */
+    uint64_t *expect; /* if not NULL: only if the entry is this; it gets what the entry is */
+};
 
-    if (likely(!(flags & FRAME_PRESERVE_AD)))
-        return __atomic_exchange_n(pe, e, __ATOMIC_SEQ_CST);
-    old = read_once(*pe);
-    while (!__atomic_compare_exchange_n(pe, &old, e | (old & (PTE_A | PTE_D)), true,
+/* True if it is done; *old gets what was there. */
+static inline bool entry_store(uint64_t *pe, uint64_t e, const struct store *how, uint64_t *old)
+{
+    if (likely(!how->flags && !how->expect)) {
+        *old = __atomic_exchange_n(pe, e, __ATOMIC_SEQ_CST);
+        return true;
+    }
+    if (how->expect) {
+        *old = *how->expect;
+        return __atomic_compare_exchange_n(pe, how->expect, e, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_RELAXED);
+    }
+    *old = read_once(*pe);
+    while (!__atomic_compare_exchange_n(pe, old, e | (*old & (PTE_A | PTE_D)), true,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         ;
-    return old;
+    return true;
 }
 
 /* The entry goes on mapping the same frame: only flags change, and with PTE_RW the use. */
-static int l1_same_frame(struct frame_owner *to, struct frame_owner *po, uint64_t *pe, uint64_t old,
-                         uint64_t e, unsigned flags)
+static inline int l1_same_frame(struct frame_owner *to, struct frame_owner *po, uint64_t *pe,
+                                uint64_t old, uint64_t e, const struct store *how)
 {
     mfn_t m = pte_mfn(e);
     struct frame *f = frame_at(m);
+    bool uses = !(old & PTE_GRANT); /* the entry itself holds reference and use */
     int rc;
 
     if (unlikely(!f)) {
@@ -103,29 +115,32 @@ static int l1_same_frame(struct frame_owner *to, struct frame_owner *po, uint64_
             if (rc)
                 return rc;
         }
-        entry_store(pe, e, flags);
-        return 0;
+        return entry_store(pe, e, how, &old) ? 0 : -EAGAIN;
     }
     e |= old & PTE_GRANT;
     if (!to->any_cache)
         e &= ~PTE_CACHE_MASK;
     if (e & ~old & PTE_RW) {
-        if (old & PTE_GRANT)
+        if (!uses)
             return refuse(-EPERM, "L1 entry: frame %lx is granted read-only", m.n);
         if (writable_get(f))
             return refuse(-EBUSY, "L1 entry: frame %lx is in use as %u, not writable", m.n,
                           frame_type_of(m));
     }
-    entry_store(pe, e, flags);
-    if (old & ~e & PTE_RW && !(old & PTE_GRANT)) {
+    if (unlikely(!entry_store(pe, e, how, &old))) {
+        if (e & ~old & PTE_RW)
+            writable_put(f); /* never stored: no translation */
+        return -EAGAIN;
+    }
+    if (old & ~e & PTE_RW && uses) {
         frame_stamp(f);
         writable_put(f);
     }
     return 0;
 }
 
-int frame_l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe, uint64_t val,
-                    unsigned flags)
+static inline int l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe,
+                            uint64_t val, const struct store *how)
 {
     uint64_t old = read_once(*pe);
     int rc;
@@ -134,21 +149,43 @@ int frame_l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe
         if (old & PTE_P && ((old ^ val) & PTE_ADDR_MASK) == 0) {
             if (entry_flags_bad(1, val))
                 return refuse(-EINVAL, "L1 entry: %lx has reserved bits", val);
-            return l1_same_frame(to, po, pe, old, (val & ~(PTE_G | PTE_GRANT)) | PTE_U, flags);
+            return l1_same_frame(to, po, pe, old, (val & ~(PTE_G | PTE_GRANT)) | PTE_U, how);
         }
         rc = l1_entry_get(to, po, &val);
         if (unlikely(rc))
             return rc;
     }
-    old = entry_store(pe, val, flags);
+    if (unlikely(!entry_store(pe, val, how, &old))) {
+        if (val & PTE_P)
+            l1_entry_put(val);
+        return -EAGAIN;
+    }
     if (old & PTE_P)
         l1_entry_put(old);
     return 0;
 }
 
+int frame_l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe, uint64_t val,
+                    unsigned flags)
+{
+    return l1_update(to, po, pe, val, &(struct store){.flags = flags});
+}
+
+int frame_l1_cmpxchg(struct frame_owner *to, struct frame_owner *po, uint64_t *pe, uint64_t *old,
+                     uint64_t val)
+{
+    uint64_t is = read_once(*pe);
+
+    if (is != *old) {
+        *old = is;
+        return -EAGAIN;
+    }
+    return l1_update(to, po, pe, val, &(struct store){.expect = old});
+}
+
 void frame_l1_set_grant(uint64_t *pe, uint64_t val)
 {
-    uint64_t old = entry_store(pe, val, 0);
+    uint64_t old = __atomic_exchange_n(pe, val, __ATOMIC_SEQ_CST);
 
     ASSERT(!(val & PTE_P) || val & PTE_GRANT);
     if (old & PTE_P)
@@ -160,9 +197,7 @@ void frame_l1_set_grant(uint64_t *pe, uint64_t val)
 void l4_fill(struct frame_owner *o, uint64_t *l4)
 {
     for (unsigned i = L4_HV_FIRST; i <= L4_HV_LAST; i++)
-        if (i != L4_PERDOMAIN)
-            write_once(l4[i], hv_l4[i]);
-    o->ops->fill_l4(o, l4);
+        write_once(l4[i], i == L4_PERDOMAIN ? o->l4_perdomain : hv_l4[i]);
 }
 
 /* A table that maps one of its own level ("linear page tables"): read-only, so the guest sees its
@@ -236,6 +271,7 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
                         uint64_t val, unsigned flags)
 {
     uint64_t *pe = (uint64_t *)mfn_to_virt(frame_mfn(table)) + index, old = read_once(*pe);
+    const struct store how = {.flags = flags};
     int left = frame_budget, rc;
 
     if (level == 4 && l4_slot_is_ours(index))
@@ -246,14 +282,14 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
 
             if (entry_flags_bad(level, val) || (linear && val & PTE_RW))
                 return refuse(-EINVAL, "L%u entry: %lx is not allowed", level, val);
-            entry_store(pe, (val & ~UPPER_IGNORED) | PTE_U, flags);
+            entry_store(pe, (val & ~UPPER_IGNORED) | PTE_U, &how, &old);
             return 0;
         }
         rc = table_entry_get(o, table, level, &val, &left);
         if (rc)
             return rc;
     }
-    old = entry_store(pe, val, flags);
+    entry_store(pe, val, &how, &old);
     if (old & PTE_P)
         table_entry_put(o, table, level, old);
     return 0;
@@ -265,6 +301,9 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
 static int plain_write(struct frame_owner *o, struct frame *f, unsigned index, uint64_t val,
                        unsigned flags)
 {
+    const struct store how = {.flags = flags};
+    uint64_t old;
+
     if (ref_get(f, o, 0))
         return refuse(-EINVAL, "page-table write: frame %lx has gone", frame_mfn(f).n);
     if (writable_get(f)) {
@@ -272,7 +311,7 @@ static int plain_write(struct frame_owner *o, struct frame *f, unsigned index, u
         return refuse(-EINVAL, "page-table write: frame %lx is in use as %u", frame_mfn(f).n,
                       frame_type_of(frame_mfn(f)));
     }
-    entry_store((uint64_t *)mfn_to_virt(frame_mfn(f)) + index, val, flags);
+    entry_store((uint64_t *)mfn_to_virt(frame_mfn(f)) + index, val, &how, &old);
     writable_put(f);
     ref_put(f);
     return 0;

@@ -115,6 +115,9 @@ static inline void frame_m2p_set(mfn_t m, uint64_t gfn)
     write_once(M2P[m.n], gfn);
 }
 
+/* The same for a frame of o, which it may not be: -EINVAL. */
+int must_check frame_m2p_update(mfn_t m, struct frame_owner *o, uint64_t gfn);
+
 /* ---- references ---- */
 
 /* The owner, without a reference: NULL if none; valid only as long as something pins it. */

@@ -85,6 +85,17 @@ int frame_get(mfn_t m, struct frame_owner *o)
     return 0;
 }
 
+int frame_m2p_update(mfn_t m, struct frame_owner *o, uint64_t gfn)
+{
+    struct frame *f = frame_at(m);
+
+    if (!f || ref_get(f, o, 0))
+        return refuse(-EINVAL, "M2P: frame %lx does not belong to domain %u", m.n, o->domid);
+    frame_m2p_set(m, gfn);
+    ref_put(f);
+    return 0;
+}
+
 void frame_put(mfn_t m)
 {
     frame_stamp(frame_of(m));

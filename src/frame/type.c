@@ -195,7 +195,7 @@ static int table_begin(struct frame_owner *o, struct frame *f, unsigned level)
 {
     uint64_t w = read_once(f->type);
 
-    if (level == 4 && !o->ops->fill_l4)
+    if (level == 4 && !o->l4_perdomain)
         return -EINVAL;
     for (;;) {
         if (w & TYPE_LOCKED) {

@@ -21,48 +21,60 @@ struct pv_trap {
 
 /* [p] except where said: touched by the vCPU itself, or while it does not run. */
 struct pv_vcpu {
-    bool in_kernel;         /* guest kernel mode: which page tables, which GS base, which stack */
-    bool fpu_loaded;        /* extended state in the registers is this vCPU's */
-    bool ts;                /* guest's view of CR0.TS */
-    uint8_t iopl;           /* virtual, 0-3 */
+    bool in_kernel;  /* guest kernel mode: which page tables, which GS base, which stack */
+    bool fpu_loaded; /* extended state in the registers is this vCPU's */
+    bool ts;         /* guest's view of CR0.TS */
+    uint8_t iopl;    /* virtual, 0-3 */
     bool syscall32_disables_events, nmi_masked;
 
-    mfn_t kernel_l4;        /* typed and referenced; what cr3 holds in kernel mode */
-    mfn_t user_l4;          /* the same in user mode; INVALID_MFN: none */
+    mfn_t kernel_l4; /* typed and referenced; what cr3 holds in kernel mode */
+    mfn_t user_l4;   /* the same in user mode; INVALID_MFN: none */
 
-    uint64_t kernel_sp;     /* stack_switch */
+    uint64_t kernel_sp; /* stack_switch */
     uint16_t kernel_ss;
     struct pv_callback event, failsafe, syscall, syscall32, sysenter, nmi;
     struct pv_trap trap[256];
 
     mfn_t gdt_frame[GDT_GUEST_FRAMES]; /* typed SEGDESC; INVALID_MFN beyond gdt_entries */
     uint16_t gdt_entries;
-    uint64_t ldt_base;      /* guest virtual */
-    uint16_t ldt_entries;   /* 0: no LDT */
-    mfn_t ldt_frame[16];    /* typed SEGDESC, mapped on first use; INVALID_MFN: not mapped */
+    uint64_t ldt_base;    /* guest virtual */
+    uint16_t ldt_entries; /* 0: no LDT */
+    mfn_t ldt_frame[16];  /* typed SEGDESC, mapped on first use; INVALID_MFN: not mapped */
 
     uint16_t ds, es, fs, gs; /* while off CPU */
     uint64_t fs_base;
     uint64_t gs_base_kernel, gs_base_user; /* while off CPU; on CPU: GS_BASE and KERNEL_GS_BASE,
                                               the active one in GS_BASE */
-    uint64_t cr4;           /* guest's view of the bits it controls */
+    uint64_t cr4;                          /* guest's view of the bits it controls */
     uint64_t dr[4], dr6, dr7;
-    uint64_t dr7_emul;      /* I/O breakpoints: emulated accesses only */
+    uint64_t dr7_emul; /* I/O breakpoints: emulated accesses only */
 
-    uint64_t iobmp;         /* guest virtual address of the I/O bitmap, 0: none */
+    uint64_t iobmp; /* guest virtual address of the I/O bitmap, 0: none */
     uint32_t iobmp_ports;
 
-    struct xstate *xstate;  /* cpu/xstate.h; saved extended state while not loaded */
+    struct xstate *xstate; /* cpu/xstate.h; saved extended state while not loaded */
     uint64_t xcr0, xcr0_accum;
     uint64_t msr_misc_features, msr_spec_ctrl, msr_tsc_aux; /* guest's values */
+    uint32_t dr_mask[4];      /* AMD: which address bits DR0-3 ignore */
+    bool io_breakpoint_hit;   /* the access being emulated met one of dr7_emul */
+    bool failsafe_pending;    /* selectors that could not be loaded: tell the guest on exit */
+    uint16_t failsafe_sel[4]; /* ds, es, fs, gs as they should have been */
 };
 
 struct pv_domain {
     uint64_t *perdomain_l3; /* the domain's slot L4_PERDOMAIN: GDT and LDT windows of each vCPU */
     mfn_t perdomain_mfn;
-    struct lock mmu;        /* RANK_PV */
+    struct lock mmu;           /* RANK_PV */
     struct cpu_policy *policy; /* cpu/policy.h: what CPUID and MSRs show */
-    bool vtsc;              /* emulate RDTSC */
+    bool vtsc;                 /* emulate RDTSC */
+    uint32_t tsc_mode, tsc_incarnation; /* settscinfo */
+    uint64_t tsc_offset;
+    bool msr_relaxed;    /* unknown MSRs read 0 and ignore writes */
+    bool cpuid_faulting; /* CPUID of its user space faults too */
+    uint32_t cf8;        /* [a] PCI configuration address latched by the domain */
+    uint8_t cmos_index;  /* [a] */
+    struct lock chip;    /* RANK_CHIP: the PIT that the domain sees */
+    struct pv_pit *pit;  /* pv/pit.c; NULL unless it drives devices */
 };
 
 /* Per-vCPU window in slot L4_PERDOMAIN: 16 pages of GDT (14 of the guest, Argon's own at 14), then
@@ -84,15 +96,22 @@ int must_check pv_vcpu_init(struct vcpu *v);
 int must_check pv_domain_destroy(struct domain *d);
 void pv_domain_free(struct domain *d);
 void pv_vcpu_free(struct vcpu *v);
-/* Sets the PERDOMAIN window's entry `page` (0-31) of v. */
+/* pv/perdomain.c: makes the slot L4_PERDOMAIN, v's window in it, and frees all; -ENOMEM. */
+int must_check pv_perdomain_init(struct domain *d);
+int must_check pv_perdomain_vcpu_init(struct vcpu *v);
+void pv_perdomain_free(struct domain *d);
+/* Sets the PERDOMAIN window's entry `page` (0-31) of v; flushing is the caller's. */
 void pv_perdomain_set(struct vcpu *v, unsigned page, uint64_t pte);
 /* setvcpucontext, VCPUOP_initialise and the builder: checks and takes a whole context. cr3 in the
  * context is in public format. -EINVAL, -EBUSY, -ERESTART... */
 int must_check pv_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
+/* The same back, for getvcpucontext: v does not run. */
+void pv_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
 
 /* ---- context switch (pv/switch.c): hardware <-> struct pv_vcpu; interrupts off ---- */
 void pv_switch_from(struct vcpu *v); /* saves selectors, bases, debug registers, extended state */
 void pv_switch_to(struct vcpu *v);   /* GDT, LDT, cr3, cr4, selectors (failsafe), bases, dr */
+void pv_switch_idle(void); /* nothing runs here: the hypervisor's own cr3 */
 /* Kernel to user or back: the other GS base and the other L4. v is current. */
 void pv_toggle_mode(struct vcpu *v);
 /* cr3 for the mode the vCPU is in; loads it (flushes non-global entries). */
@@ -104,10 +123,16 @@ void pv_load_cr3(struct vcpu *v);
 void pv_inject_trap(struct vcpu *v, unsigned vector, uint32_t error);
 void pv_inject_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error);
 void pv_deliver_event(struct vcpu *v); /* the event callback; upcall mask set */
-void pv_deliver_syscall(struct vcpu *v, struct regs *regs); /* SYSCALL from user mode */
+/* SYSCALL from user mode; regs->cs tells 64-bit from compatibility mode. */
+void pv_deliver_syscall(struct vcpu *v, struct regs *regs);
+/* The failsafe callback: sel is ds, es, fs, gs as they should be. */
+void pv_deliver_failsafe(struct vcpu *v, const uint16_t sel[4]);
+/* The IRET to the frame at cpu_local()->guest faulted. */
+void pv_iret_failed(struct vcpu *v);
 
 /* ---- entries (pv/trap.c), called by cpu/ for exceptions that came from a PV guest ---- */
-void pv_handle_trap(struct regs *regs); /* entry_vector, error_code set; cr2 still in the register */
+void pv_handle_trap(
+    struct regs *regs); /* entry_vector, error_code set; cr2 still in the register */
 /* A page fault in the hypervisor at an address of the current guest (guest copy, PERDOMAIN LDT
  * window): true if it was mended and the instruction is to be tried again. */
 bool pv_mend_hypervisor_fault(uint64_t cr2, uint32_t error);
@@ -122,11 +147,19 @@ long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags,
 /* A write fault at cr2 of the guest kernel on a read-only page: emulates it if it hits an L1 table
  * (or read-only device page). True if done (or an exception was injected). */
 bool pv_ptwr_fault(struct vcpu *v, uint64_t cr2, uint32_t error);
-/* Loads a new kernel L4 (cr3 write, NEW_BASEPTR): checks, types, switches. 0 or negative errno. */
+/* Loads a new kernel L4 (cr3 write, NEW_BASEPTR): checks, types, switches. 0 or negative errno;
+ * -ERESTART: not done, call again after hypercall_preempt(). INVALID_MFN (v not running): none.
+ * Takes [PV]. */
 int must_check pv_new_kernel_l4(struct vcpu *v, mfn_t m);
-int must_check pv_new_user_l4(struct vcpu *v, mfn_t m); /* mfn 0: none */
-/* The guest's L1 entry that maps va in the current address space, with the frame of the L1. */
+int must_check pv_new_user_l4(struct vcpu *v, mfn_t m); /* mfn 0 or INVALID_MFN: none */
+/* The guest's L1 entry that maps va in the address space v is in, with the frame of the L1: a
+ * snapshot. -EINVAL: there is none. Takes [PV]. */
 int must_check pv_find_l1e(struct vcpu *v, uint64_t va, mfn_t *l1, unsigned *index);
+/* Would the tables, as they are now, let the access through that faulted with `error`? */
+bool pv_access_allowed(struct vcpu *v, uint64_t va, uint32_t error);
+/* Says to frame_audit what PV guests hold: cr3, GDT and LDT frames. Once, at start; also sets
+ * frame_descriptor_ok. */
+void pv_mm_init(void);
 /* Maps or unmaps a granted frame: pv/grant_map.c sets grant_map_ops_pv. Marked PTE_GRANT. */
 
 /* ---- descriptor tables (pv/descriptor.c) ---- */
@@ -140,6 +173,8 @@ bool pv_descriptor_ok(uint64_t *desc);
 
 /* ---- the rest of the guest's interface: one function a hypercall ---- */
 long pv_set_trap_table(uint64_t traps);
+/* Fills a hypercall page: 128 slots of 32 bytes. ABI.md 1.1 */
+void pv_hypercall_page_fill(void *page);
 long pv_stack_switch(uint64_t ss, uint64_t sp);
 long pv_fpu_taskswitch(uint64_t set);
 long pv_set_segment_base(uint32_t which, uint64_t base);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of pv/ that deal with page tables offer to one another.
+ *
+ * A domain's page tables change only under its pv_domain.mmu ([PV] in frame/frame.h): entries, and
+ * frames becoming and ceasing to be tables. Guest memory is never read or written under it. Long
+ * work gives the lock up (mm_yield) and may end the hypercall with a continuation. */
+#pragma once
+
+#include "domain/continuation.h"
+#include "pv/pv.h"
+
+/* Requests of mmu_update and mmuext_op that are fetched, and done, in one go under the lock. */
+#define MM_CHUNK 32u
+/* In `count` of mmu_update and mmuext_op: a continuation; *pdone counts on. */
+#define MM_PREEMPTED 0x80000000u
+
+/* The two domains of a call: whose tables, whose frames. References are held to those that are not
+ * the caller's. */
+struct mm_target {
+    struct domain *table, *page; /* `page` is NULL for DOMID_IO and DOMID_XEN */
+    struct frame_owner *owner;   /* of frames */
+};
+
+/* `foreigndom` of mmu_update: bits 0-15 frames, bits 16-31 tables (0: the caller's, else domain
+ * plus one). -ESRCH, -EPERM; -EINVAL no PV domain. */
+int must_check mm_target_get(struct mm_target *t, uint32_t foreigndom);
+void mm_target_put(struct mm_target *t);
+
+/* Gives up the lock for a moment. True: the call should be continued later. Locked again anyway. */
+bool must_check mm_yield(struct domain *d);
+/* Drops what waits to be dropped: 0, or -ERESTART: continue the call. Under the lock. */
+int must_check mm_drain(struct domain *d);
+
+/* The L1 entry that maps va in the tables at `l4`, NULL: there is none, or va is the hypervisor's.
+ * Under the lock; *l1 is the frame of the L1. */
+uint64_t *mm_walk(const struct domain *d, mfn_t l4, uint64_t va, mfn_t *l1);
+
+/* CPUs that may hold translations of the vCPUs in the guest's bitmap at `va`; -EFAULT. */
+int must_check mm_vcpu_cpus(struct domain *d, uint64_t va, struct cpu_mask *out);
