@@ -238,7 +238,7 @@ static unsigned int operand_size(const struct emul_ctxt *c)
     if (flags & F_CRDR)
         return long_mode(c) ? 8 : 4;
     if ((flags & F_NEAR) && long_mode(c))
-        return insn->opsize && c->amd ? 2 : 8;
+        return insn->opsize && c->amd && !(insn->rex & REX_W) ? 2 : 8;
     if (insn->rex & REX_W)
         return flags & F_IO ? 4 : 8;
     bytes = (c->bits == 16) != insn->opsize ? 2 : 4;

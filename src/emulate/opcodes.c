@@ -181,9 +181,9 @@ static const struct emul_opcode map_0f[256] = {
     [0x08] = {O_NONE, O_NONE, I_NONE, X_INVD, 0},
     [0x09] = {O_NONE, O_NONE, I_NONE, X_WBINVD, F_ALT},
     [0x0b] = {O_NONE, O_NONE, I_NONE, X_UD, 0},
-    [0x0d] = {O_NONE, O_RM, I_NONE, X_NOP, M | F_NOACC}, /* prefetchw */
-    [0x0e] = LENGTH(I_NONE, 0),                          /* femms */
-    [0x0f] = LENGTH(I_8, M),                             /* 3DNow! */
+    [0x0d] = LENGTH(I_NONE, M), /* prefetchw */
+    [0x0e] = LENGTH(I_NONE, 0), /* femms */
+    [0x0f] = LENGTH(I_8, M),    /* 3DNow! */
     [0x10 ... 0x17] = LENGTH(I_NONE, M),
     [0x18 ... 0x1f] = {O_NONE, O_RM, I_NONE, X_NOP, M | F_NOACC},
     [0x20] = {O_NONE, O_NONE, I_NONE, X_FROM_CR, M | F_CRDR},
@@ -234,7 +234,7 @@ static const struct emul_opcode map_0f[256] = {
     [0xc0] = {O_RM, O_REG, I_NONE, X_XADD, M | B | L | F_SRCOUT},
     [0xc1] = {O_RM, O_REG, I_NONE, X_XADD, M | L | F_SRCOUT},
     [0xc2] = LENGTH(I_8, M),
-    [0xc3] = {O_RM, O_REG, I_NONE, X_MOV, M | F_WO | F_MEM}, /* movnti */
+    [0xc3] = {O_RM, O_REG, I_NONE, X_MOV, M | F_WO | F_MEM | F_ALT}, /* movnti */
     [0xc4 ... 0xc6] = LENGTH(I_8, M),
     [0xc7] = {O_NONE, O_NONE, I_NONE, X_GROUP9, M},
     [0xc8 ... 0xcf] = {O_OPREG, O_OPREG, I_NONE, X_BSWAP, F_WO},
@@ -300,6 +300,7 @@ struct alternative {
     uint8_t rep;   /* needs this prefix */
     uint8_t modrm; /* needs this ModRM byte */
     uint8_t rex;   /* needs this bit of REX */
+    bool opsize;   /* needs 66 */
     bool legacy;   /* needs a mode other than 64-bit */
     struct emul_opcode op;
 };
@@ -314,6 +315,9 @@ static const struct alternative alternatives[] = {
     {EMUL_MAP_0F, 0xb8, .rep = 0xf3, .op = {O_REG, O_RM, I_NONE, X_POPCNT, M | F_WO}},
     {EMUL_MAP_0F, 0xbc, .rep = 0xf3, .op = {O_REG, O_RM, I_NONE, X_TZCNT, M | F_WO}},
     {EMUL_MAP_0F, 0xbd, .rep = 0xf3, .op = {O_REG, O_RM, I_NONE, X_LZCNT, M | F_WO}},
+    {EMUL_MAP_0F, 0xc3, .rep = 0xf2, .op = {.exec = X_UD, .flags = M}}, /* movnti takes none */
+    {EMUL_MAP_0F, 0xc3, .rep = 0xf3, .op = {.exec = X_UD, .flags = M}},
+    {EMUL_MAP_0F, 0xc3, .opsize = true, .op = {.exec = X_UD, .flags = M}},
     {EMUL_MAP_0F38, 0xf0, .rep = 0xf2, .op = LENGTH(I_NONE, M)}, /* crc32 */
     {EMUL_MAP_0F38, 0xf1, .rep = 0xf2, .op = LENGTH(I_NONE, M)},
 };
@@ -342,7 +346,7 @@ static bool alternative_fits(const struct alternative *a, const struct emul_insn
 {
     return a->map == insn->map && a->opcode == insn->opcode && (!a->rep || a->rep == insn->rep) &&
            (!a->modrm || a->modrm == insn->modrm) && (!a->rex || (a->rex & insn->rex)) &&
-           (!a->legacy || legacy);
+           (!a->opsize || insn->opsize) && (!a->legacy || legacy);
 }
 
 struct emul_opcode emul_opcode_refine(const struct emul_insn *insn, bool legacy)

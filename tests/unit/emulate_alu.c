@@ -595,7 +595,7 @@ static void test_samples(void **state)
 {
     unsigned int i;
 
-    native_catch();
+    native_catch(native_fault);
     for (i = 0; i < ARRAY_SIZE(samples); i++)
         run_sample(&samples[i]);
 }
@@ -605,7 +605,7 @@ static void test_conditions(void **state)
     struct sample s = {0};
     unsigned int cc;
 
-    native_catch();
+    native_catch(native_fault);
     for (cc = 0; cc < 16; cc++) {
         s = (struct sample){"cmovcc", 0x0f40 + cc, -1, K_NONE, 0};
         run_sample(&s);

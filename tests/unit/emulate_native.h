@@ -61,7 +61,7 @@ __asm__(".text\n"
         "popfq\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
         "ret\n");
 
-static void native_fault(int sig, siginfo_t *info, void *uc)
+static inline void native_fault(int sig, siginfo_t *info, void *uc)
 {
     greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
     uint8_t *rip = (uint8_t *)regs[GREG_RIP];
@@ -86,12 +86,12 @@ static int native_init(void)
 }
 
 /* Takes the faults. Each test has to: cmocka takes them itself when a test begins. */
-static void native_catch(void)
+static void native_catch(void (*handler)(int, siginfo_t *, void *))
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
     static uint8_t stack[64 * 1024];
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction action = {.sa_sigaction = native_fault,
+    struct sigaction action = {.sa_sigaction = handler,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     unsigned int i;
 
