@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the kernel in a bzImage; see lib/bzimage.h. */
 #include "lib/bzimage.h"
-#include "lib/decompress_private.h"
+#include "lib/bytes.h"
 #include "lib/errno.h"
+#include "lib/string.h"
 
 /* The setup header, by offset in the file. */
 #define SETUP_SECTS       0x1f1 /* 1 byte: sectors of setup code behind the boot sector; 0 means 4 */

@@ -2,10 +2,10 @@
 /* What the decompressors share: the buffers, the reason of an error, and the scratch area. */
 #pragma once
 
+#include "lib/bytes.h"
+#include "lib/errno.h"
 #include "lib/string.h"
 #include "lib/util.h"
-
-#include "lib/errno.h"
 
 /*
  * One decompression. in and out move forward; start..out is what has been written and may be
@@ -32,21 +32,6 @@ static inline int must_check unpack_fail(struct unpack *u, int rc, const char *w
 {
     u->why = why;
     return rc;
-}
-
-static inline uint32_t load_le16(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8;
-}
-
-static inline uint32_t load_le32(const uint8_t *p)
-{
-    return load_le16(p) | load_le16(p + 2) << 16;
-}
-
-static inline uint64_t load_le64(const uint8_t *p)
-{
-    return load_le32(p) | (uint64_t)load_le32(p + 4) << 32;
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The Xen notes of a guest kernel; see lib/elfnote.h. */
 #include "lib/elfnote.h"
-#include "lib/decompress_private.h"
+#include "lib/bytes.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "lib/util.h"
