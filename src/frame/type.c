@@ -229,6 +229,8 @@ int table_get(struct frame_owner *o, struct frame *f, unsigned level, int *left)
         __atomic_fetch_add(&f->type, 1, __ATOMIC_SEQ_CST);
         return 0;
     }
+    if (read_once(o->dying))
+        return -EINVAL; /* frame_owner_release_all() has passed or will */
     if ((w & (TYPE_KIND | TYPE_PARTIAL)) != (TYPE_OF(level) | TYPE_PARTIAL)) {
         rc = table_begin(o, f, level);
         if (rc)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Start-up of pv/'s page-table half: what PV guests hold beside their page tables, for the audit.
- */
+/* Start and end of the page-table half of pv/: what PV guests hold beside their page tables, for
+ * the audit, and how a domain lets go of its tables. */
 #include "pv/pv.h"
+
+#include "lib/errno.h"
 
 static void count_table(mfn_t m, enum frame_type t)
 {
@@ -36,4 +38,21 @@ void pv_mm_init(void)
 
     frame_audit_register(&source);
     frame_descriptor_ok = pv_descriptor_ok;
+}
+
+int pv_mm_destroy(struct domain *d)
+{
+    struct vcpu *v;
+    int rc;
+
+    for_each_vcpu (d, v) {
+        if (!v->pv)
+            continue;
+        if (pv_new_kernel_l4(v, INVALID_MFN) || pv_new_user_l4(v, INVALID_MFN))
+            return -ERESTART;
+    }
+    lock(&d->pv->mmu);
+    rc = frame_owner_release_all(&d->memory);
+    unlock(&d->pv->mmu);
+    return rc;
 }

@@ -160,6 +160,9 @@ bool pv_access_allowed(struct vcpu *v, uint64_t va, uint32_t error);
 /* Says to frame_audit what PV guests hold: cr3, GDT and LDT frames. Once, at start; also sets
  * frame_descriptor_ok. */
 void pv_mm_init(void);
+/* The end: d is dying, its vCPUs do not run and hold no descriptor frames. Drops cr3 and all page
+ * tables, releases all frames. -ERESTART: call again. Takes [PV]. */
+int must_check pv_mm_destroy(struct domain *d);
 /* Maps or unmaps a granted frame: pv/grant_map.c sets grant_map_ops_pv. Marked PTE_GRANT. */
 
 /* ---- descriptor tables (pv/descriptor.c) ---- */
@@ -184,3 +187,6 @@ long pv_iret(void);
 long pv_callback_op(uint32_t cmd, uint64_t arg);
 long pv_set_callbacks(uint64_t event, uint64_t failsafe, uint64_t syscall);
 long pv_nmi_op(uint32_t cmd, uint64_t arg);
+
+/* How domains come to be paravirtual: init, vCPU init, release, free. */
+extern const struct domain_part pv_part;
