@@ -33,7 +33,7 @@ static void block_insert(uint64_t n, unsigned order)
     unsigned z = zone_of(n);
 
     state[n] = STATE_FREE | (uint8_t)order;
-    list_add(mfn_to_virt(mfn(n)), &blocks[z][order]);
+    list_add(&blocks[z][order], mfn_to_virt(mfn(n)));
     nonempty[z] |= 1u << order;
 }
 
