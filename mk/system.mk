@@ -27,7 +27,7 @@ $(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/t
 	@echo "  DOM0    initrd"
 	@tools/mkdom0 initrd
 
-$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console \
+$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console tools/dom0/stop \
                   tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
 	@echo "  DOM0    disk (the first time takes a minute or two)"
 	@tools/mkdom0 disk
@@ -59,5 +59,5 @@ iso: build/setup.stamp
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp
-	@$(MAKE) --no-print-directory $(B)/argon $(DOM0)/initrd.img
+	@$(MAKE) --no-print-directory $(B)/argon dom0
 	@tests/system/run --hv $(B)/argon

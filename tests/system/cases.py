@@ -7,7 +7,10 @@ initial ram disk, whose scripts are in tests/system/dom0/.
 
 import dataclasses
 import os
+import pty
 import re
+import select
+import signal
 import subprocess
 import threading
 import time
@@ -315,6 +318,47 @@ def initrd_none(lab):
     """Without a ram disk the kernel finds no root and says so; the hypervisor reports the end."""
     pc = lab.pc(initrd="", kernel_args="xen_legacy_crash")
     return lab.boots(pc, "unable to mount root", machine.RESET)
+
+
+# --- The command itself, on Debian's root file system ----------------------------------------------
+
+
+@case("run-tour")
+def run_tour(lab):
+    """tools/run without a terminal: the tour on Debian, and exit code 0."""
+    done = subprocess.run(["tools/run", "--hv", lab.hv], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    lab.echo(done.stdout.decode("utf-8", "replace"))
+    return "" if done.returncode == 0 else f"tools/run ended with exit code {done.returncode}"
+
+
+@case("run-terminal")
+def run_terminal(lab):
+    """tools/run on a terminal: a root shell of Debian, on which poweroff ends it with code 0."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(["tools/run", "--hv", lab.hv], stdin=theirs, stdout=theirs,
+                               stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    script = [(r"root@argon:~# ?$", "echo I am $(id -un) on $(uname -s)\n"),
+              ("I am root on Linux", "poweroff\n")]
+    try:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([ours], [], [], 1)[0]:
+                try:
+                    lab.echo(os.read(ours, 65536).decode("utf-8", "replace").replace("\r", ""))
+                except OSError:  # the terminal has closed
+                    break
+            if script and re.search(script[0][0], lab.output):
+                os.write(ours, script.pop(0)[1].encode())
+        code = process.wait(max(1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return f"it did not end; still to type: {[text for _, text in script]}"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        os.close(ours)
+    return "" if code == 0 and not script else f"exit code {code}, not typed: {script}"
 
 
 # --- Through GRUB ---------------------------------------------------------------------------------
