@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Attacks on the page tables: every way to a writable mapping of one, and every malformed entry.
+/* Attacks on the page tables: every way to a writable mapping of one, and every malformed
+ * entry.
  *
  * Cause: a guest that can write its own page tables owns the machine.
- * Steps: map tables in use writable through each interface; link tables at the wrong level; a table
- * above itself, writable; superpages; reserved bits; foreign and absent frames.
- * Verdict: all refused, by all interfaces alike; the tables stay read-only; the machine goes on. */
+ * Steps: map tables in use writable through each interface; link tables at the wrong level; a
+ * table above itself, writable; superpages; reserved bits; foreign and absent frames.
+ * Verdict: all refused, by all interfaces alike; the tables stay read-only; the machine goes
+ * on. */
 #include "lib/guest.h"
 
 static pte_t *l1, *l2, *l3, *l4;

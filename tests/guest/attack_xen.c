@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Attacks on the hypervisor's own space: its slots of the L4, its frames, its virtual addresses.
+/* Attacks on the hypervisor's own space: its slots of the L4, its frames, its virtual
+ * addresses.
  *
  * Cause: slots 256-271 of every L4 belong to the hypervisor, in guest page tables.
  * Steps: write each of them; read and write its addresses; map its frames, the interrupt
  * controllers' registers and other devices' denied frames; change the M2P by store; pass its
- * addresses as buffers. Verdict: refused or #PF; only the M2P can be read. */
+ * addresses as buffers.
+ * Verdict: refused or #PF; only the M2P can be read. */
 #include "lib/guest.h"
 
 static void check_slots(void)

@@ -2,9 +2,10 @@
 /* Control registers, clts, cli and sti, as a PV kernel executes them at CPL 3.
  *
  * Cause: kernels still use the instructions in places; the hypervisor emulates them from #GP.
- * Steps: read and write CR0, CR2, CR3, CR4; change bits that are not the guest's; cli and sti at
- * both virtual I/O privilege levels; the same from user mode is tested elsewhere. Verdict: the
- * guest's own view comes back; CR0 changes beyond TS are #GP; foreign CR4 bits do not stick. */
+ * Steps: read and write CR0, CR2, CR3, CR4; change bits that are not the guest's; cli and sti
+ * at both virtual I/O privilege levels; the same from user mode is tested elsewhere.
+ * Verdict: the guest's own view comes back; CR0 changes beyond TS are #GP; foreign CR4 bits do
+ * not stick. */
 #include "lib/guest.h"
 
 #define READ_CR(n)                                                    \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID, forced by the Xen prefix and plain: the hypervisor's leaves, and what a PV guest may not
- * see.
+/* CPUID, forced by the Xen prefix and plain: the hypervisor's leaves, and what a PV guest may
+ * not see.
  *
  * Cause: a kernel decides by these bits which instructions and registers it will touch.
- * Steps: forced CPUID of the leaves 0, 1, 7, 0x40000000 and up, 0x80000001; a prefix followed by
- * something else; plain CPUID.
- * Verdict: signature and version right; features that belong to the hypervisor are hidden; a half
- * prefix is #UD. */
+ * Steps: forced CPUID of the leaves 0, 1, 7, 0x40000000 and up, 0x80000001; a prefix followed
+ * by something else; plain CPUID.
+ * Verdict: signature and version right; features that belong to the hypervisor are hidden; a
+ * half prefix is #UD. */
 #include "lib/guest.h"
 
 struct leaf {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Debug registers: by hypercall and by instruction, working breakpoints, and what may not be set.
+/* Debug registers: by hypercall and by instruction, working breakpoints, and what may not be
+ * set.
  *
  * Cause: a breakpoint inside the hypervisor would let a guest stop it or worse.
  * Steps: set and read DR0-3, 6 and 7 both ways; a breakpoint on execution and one on a write;
- * addresses of the hypervisor and not canonical ones; reserved bits, general detect. Verdict:
- * values come back, breakpoints arrive as #DB with their bit in DR6, bad values are refused. */
+ * addresses of the hypervisor and not canonical ones; reserved bits, general detect.
+ * Verdict: values come back, breakpoints arrive as #DB with their bit in DR6, bad values are
+ * refused. */
 #include "lib/guest.h"
 
 static uint64_t dr6;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's GDT and LDT: installing, using, updating, and every descriptor that gives too much.
+/* The guest's GDT and LDT: installing, using, updating, and every descriptor that gives too
+ * much.
  *
  * Cause: a descriptor of ring 0, or a gate or TSS, would hand the machine to the guest.
- * Steps: set_gdt with good and bad frames and counts; load segments from it; update_descriptor with
- * each type and privilege; an LDT; writes to a page in use as GDT. Verdict: flat user segments
- * work, ring 0 is lifted to ring 3, system descriptors and conforming tricks are refused, the page
- * cannot be written. */
+ * Steps: set_gdt with good and bad frames and counts; load segments from it; update_descriptor
+ * with each type and privilege; an LDT; writes to a page in use as GDT.
+ * Verdict: flat user segments work, ring 0 is lifted to ring 3, system descriptors and
+ * conforming tricks are refused, the page cannot be written. */
 #include "lib/guest.h"
 
 #define CODE64 0x00affa000000ffffull /* DPL 3, present, L */

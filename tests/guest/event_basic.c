@@ -2,8 +2,8 @@
 /* Event channels of the 2-level kind: bind, send, mask, unmask, close, status, and refusals.
  *
  * Cause: all interrupts of a guest come through here.
- * Steps: an IPI port and an interdomain loop to ourselves; pending while masked by each of the two
- * masks; unmask with and without a pending bit; wrong ports, vcpus, VIRQs and domains.
+ * Steps: an IPI port and an interdomain loop to ourselves; pending while masked by each of the
+ * two masks; unmask with and without a pending bit; wrong ports, vcpus, VIRQs and domains.
  * Verdict: upcalls exactly when the header promises them, errno values as kernels expect. */
 #include "lib/guest.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The FIFO event channels: set-up, delivery by linked queues, priorities, masks, refusals.
  *
- * Cause: Linux uses them whenever init_control succeeds; a wrong link loses or repeats interrupts.
- * Steps: refusals; init_control and expand_array; send on several ports at different priorities and
- * walk the queues as the public header event_channel.h and the FIFO design describe; masked sends;
- * unmask. Verdict: ready bits, heads and links name exactly the sent ports, in order, highest
- * priority first. */
+ * Cause: Linux uses them whenever init_control succeeds; a wrong link loses or repeats
+ * interrupts.
+ * Steps: refusals; init_control and expand_array; send on several ports at different priorities
+ * and walk the queues as the public header event_channel.h and the FIFO design describe; masked
+ * sends; unmask.
+ * Verdict: ready bits, heads and links name exactly the sent ports, in order, highest priority
+ * first. */
 #include "lib/guest.h"
 
 #define WORD_LINK 0x1ffffu

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The failsafe callback: segment selectors that go stale while the hypervisor has the processor.
+/* The failsafe callback: segment selectors that go stale while the hypervisor has the
+ * processor.
  *
- * Cause: on the way back to the guest its DS, ES, FS and GS are loaded again; their descriptors may
- * be gone by then. It is not the fault of an instruction, so it has a callback of its own. Steps:
- * load selectors from our GDT, take the descriptors away, give up the processor. Verdict: either
- * the failsafe callback runs with the stale selectors in its frame, above rcx and r11, or the
- * hypervisor never reloads them and all goes on; in both cases the machine and we survive. */
+ * Cause: on the way back to the guest its DS, ES, FS and GS are loaded again; their descriptors
+ * may be gone by then. It is not the fault of an instruction, so it has a callback of its own.
+ * Steps: load selectors from our GDT, take the descriptors away, give up the processor.
+ * Verdict: either the failsafe callback runs with the stale selectors in its frame, above rcx
+ * and r11, or the hypervisor never reloads them and all goes on; in both cases the machine and
+ * we survive. */
 #include "lib/guest.h"
 
 #define DATA 0x00cff2000000ffffull

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Grant tables within one domain: set up, map, unmap, copy, versions, and refusals.
  *
- * Cause: all device data between domains moves through grants; one domain granting to itself shows
- * every rule but the isolation.
- * Steps: query and set up the table; grant a page to ourselves, map it writable and read-only, at
- * an address and at an entry; copy by reference and by frame; switch versions; bad references,
- * handles, domains, sizes. Verdict: data arrives, in-use bits appear and go, statuses (not
- * hypercall errors) name each refusal. */
+ * Cause: all device data between domains moves through grants; one domain granting to itself
+ * shows every rule but the isolation.
+ * Steps: query and set up the table; grant a page to ourselves, map it writable and read-only,
+ * at an address and at an entry; copy by reference and by frame; switch versions; bad
+ * references, handles, domains, sizes.
+ * Verdict: data arrives, in-use bits appear and go, statuses (not hypercall errors) name each
+ * refusal. */
 #include "lib/guest.h"
 
 static grant_entry_v1_t *table;

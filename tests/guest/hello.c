@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first sign of life: a PV kernel without any note beyond the plain ones is built as domain 0.
+/* The first sign of life: a PV kernel without any note beyond the plain ones is built as domain
+ * 0.
  *
  * Cause: the builder contract (public header xen.h, "Initial start-of-day memory layout").
  * Steps: look at the registers of the first instruction, start_info, the p2m and the M2P.

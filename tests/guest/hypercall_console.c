@@ -3,7 +3,8 @@
  *
  * Cause: it is a kernel's first voice, and the hvc0 console of domain 0.
  * Steps: write nothing, a line, a line across a page; read without input; unknown commands, bad
- * memory. Verdict: 0 for writes, 0 bytes read, -ENOSYS and -EFAULT. */
+ * memory.
+ * Verdict: 0 for writes, 0 bytes read, -ENOSYS and -EFAULT. */
 #include "lib/guest.h"
 
 void test_main(void)

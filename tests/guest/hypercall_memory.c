@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_op as a kernel boots with it: the M2P, the machine's memory map, reservations, and growing
- * and shrinking the domain.
+/* memory_op as a kernel boots with it: the M2P, the machine's memory map, reservations, and
+ * growing and shrinking the domain.
  *
- * Cause: Linux BUGs when machine_memory_map fails; the balloon driver and the tools rely on counts.
- * Steps: queries; give back a page that is unmapped, one that is mapped, bad frame numbers; take
- * pages. Verdict: counts as the public header says, M2P follows ownership, bad requests are
- * refused. */
+ * Cause: Linux BUGs when machine_memory_map fails; the balloon driver and the tools rely on
+ * counts.
+ * Steps: queries; give back a page that is unmapped, one that is mapped, bad frame numbers;
+ * take pages.
+ * Verdict: counts as the public header says, M2P follows ownership, bad requests are refused. */
 #include "lib/guest.h"
 
 static void check_queries(void)

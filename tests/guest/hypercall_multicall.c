@@ -2,9 +2,10 @@
 /* Multicalls: every entry runs and has its own result.
  *
  * Cause: kernels batch the hypercalls of a context switch; one failing entry must not stop the
- * rest. Steps: a batch with good, failing and unknown entries; nesting; empty, huge and unreadable
- * batches; a batch that rewrites an entry that is still to come. Verdict: results per entry, 0 for
- * the whole, -EINVAL for nesting, -EFAULT for bad memory. */
+ * rest.
+ * Steps: a batch with good, failing and unknown entries; nesting; empty, huge and unreadable
+ * batches; a batch that rewrites an entry that is still to come.
+ * Verdict: results per entry, 0 for the whole, -EINVAL for nesting, -EFAULT for bad memory. */
 #include "lib/guest.h"
 
 static struct multicall_entry calls[40];

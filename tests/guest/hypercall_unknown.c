@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercall numbers that mean nothing are refused, and a hypercall keeps the caller's registers.
+/* Hypercall numbers that mean nothing are refused, and a hypercall keeps the caller's
+ * registers.
  *
  * Cause: the number in rax indexes a table; kernels and tools probe for what exists by -ENOSYS.
  * Steps: call numbers that are unused, removed or not built in Debian's Xen, numbers beyond the
- * table, negative ones and ones with high bits set; then one good call with every register loaded.
+ * table, negative ones and ones with high bits set; then one good call with every register
+ * loaded.
  * Verdict: -ENOSYS for all of them; of the registers only rax, rcx and r11 change. */
 #include "lib/guest.h"
 

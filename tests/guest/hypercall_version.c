@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Every sub-operation of xen_version, and pointers that no copy may go through.
  *
- * Cause: the version decides which directory Debian's tools run from; kernels read features first.
+ * Cause: the version decides which directory Debian's tools run from; kernels read features
+ * first.
  * Steps: all sub-operations with good arguments, with bad ones, and with pointers that are
- * unmapped, read-only, inside the hypervisor's hole or not canonical. Verdict: 4.17, well-formed
- * answers, -ENOSYS and -EINVAL for bad requests, -EFAULT for bad pointers, and nothing is written
- * outside the buffer. */
+ * unmapped, read-only, inside the hypervisor's hole or not canonical.
+ * Verdict: 4.17, well-formed answers, -ENOSYS and -EINVAL for bad requests, -EFAULT for bad
+ * pointers, and nothing is written outside the buffer. */
 #include "lib/guest.h"
 
 static char buffer[4096];

@@ -2,9 +2,10 @@
 /* Port input and output from the kernel and, by I/O bitmap and privilege level, from user mode.
  *
  * Cause: domain 0 drives its devices, but the interrupt controllers and timers are the
- * hypervisor's. Steps: access at virtual IOPL 0 and 1; a harmless port; the denied ones (PIC, PIT,
- * the console's UART); each width; string instructions; user mode with and without bitmap. Verdict:
- * #GP without right; denied input reads all ones and output is lost; the rest works. */
+ * hypervisor's.
+ * Steps: access at virtual IOPL 0 and 1; a harmless port; the denied ones (PIC, PIT, the
+ * console's UART); each width; string instructions; user mode with and without bitmap.
+ * Verdict: #GP without right; denied input reads all ones and output is lost; the rest works. */
 #include "lib/guest.h"
 
 extern char user_begin[], user_end[];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* iret to user mode with contents that the processor refuses.
  *
- * Cause: the hypervisor's own exit instruction faults on them; it must survive and tell the guest.
+ * Cause: the hypervisor's own exit instruction faults on them; it must survive and tell the
+ * guest.
  * Steps: iret with selectors that do not exist or are data, and with addresses that are not
- * canonical. Verdict: the kernel gets an exception or the failsafe callback instead; user code does
- * not run, and afterwards everything works. */
+ * canonical.
+ * Verdict: the kernel gets #GP as if user mode had caused it, the selector as error code; user
+ * code does not run, and afterwards everything works. */
 #include "lib/guest.h"
 
 extern char user_begin[], user_end[];

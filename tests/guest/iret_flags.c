@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The iret hypercall within the kernel: registers, flags, the upcall mask, and events on the way.
+/* The iret hypercall within the kernel: registers, flags, the upcall mask, and events on the
+ * way.
  *
- * Cause: it is the only way to return and to unmask events in one step; a gap there loses wake-ups.
- * Steps: iret with IF set and clear, with an event pending, with odd flags, with VGCF_in_syscall.
- * Verdict: all registers come from the frame, IF becomes the mask's opposite, a pending event is
- * delivered before the first instruction at the target, and flags a guest may not have are dropped.
- */
+ * Cause: it is the only way to return and to unmask events in one step; a gap there loses
+ * wake-ups.
+ * Steps: iret with IF set and clear, with an event pending, with odd flags, with
+ * VGCF_in_syscall.
+ * Verdict: all registers come from the frame, IF becomes the mask's opposite, a pending event
+ * is delivered before the first instruction at the target, and flags a guest may not have are
+ * dropped. */
 #include "lib/guest.h"
 
 static struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The small hypercalls: sched_op, stack_switch, fpu_taskswitch, vm_assist, callback_op, physdev and
- * platform operations with bad requests.
+/* The small hypercalls: sched_op, stack_switch, fpu_taskswitch, vm_assist, callback_op, physdev
+ * and platform operations with bad requests.
  *
  * Cause: each is called by every kernel at boot, and a wrong answer there ends the boot.
  * Steps: each with good arguments, unknown sub-operations, bad values and bad memory.

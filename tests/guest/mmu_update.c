@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* mmu_update: its four commands, the done count, and requests that must fail.
  *
- * Cause: it is how a kernel changes page tables in batches; privcmd tells pages apart by the count.
- * Steps: map, unmap and remap; keep accessed and dirty; change the M2P; batches with a bad request
- * in the middle; bad pointers, commands and domains; a plain RAM page as the target. Verdict:
- * entries change as asked, the count names the failing request, nothing after it happens. */
+ * Cause: it is how a kernel changes page tables in batches; privcmd tells pages apart by the
+ * count.
+ * Steps: map, unmap and remap; keep accessed and dirty; change the M2P; batches with a bad
+ * request in the middle; bad pointers, commands and domains; a plain RAM page as the target.
+ * Verdict: entries change as asked, the count names the failing request, nothing after it
+ * happens. */
 #include "lib/guest.h"
 
 static struct mmu_update reqs[4];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* MSR reads and writes of a PV kernel, which the hypervisor carries out, answers itself or refuses.
+/* MSR reads and writes of a PV kernel, which the hypervisor carries out, answers itself or
+ * refuses.
  *
  * Cause: kernels read MSRs before they have handlers, and rely on #GP for what is not there.
- * Steps: read the ones a kernel needs; write the same and other values; unknown MSRs; without a #GP
- * handler; from user mode.
+ * Steps: read the ones a kernel needs; write the same and other values; unknown MSRs; without a
+ * #GP handler; from user mode.
  * Verdict: documented values; #GP for the rest; nothing of the machine changes. */
 #include "lib/guest.h"
 

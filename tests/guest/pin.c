@@ -2,9 +2,9 @@
 /* Pinning and unpinning page tables, new base pointers, and how types and references follow.
  *
  * Cause: a pinned table is trusted by the processor; all safety of PV rests on the rules here.
- * Steps: pin at each level, twice, unpin twice; pin what is mapped writable; use a new L4; keep a
- * table alive by linking it; give its frame back to normal use when the last use goes. Verdict: as
- * the public header says; refusals leave everything as it was. */
+ * Steps: pin at each level, twice, unpin twice; pin what is mapped writable; use a new L4; keep
+ * a table alive by linking it; give its frame back to normal use when the last use goes.
+ * Verdict: as the public header says; refusals leave everything as it was. */
 #include "lib/guest.h"
 
 static void check_l1(void)

@@ -2,7 +2,8 @@
 /* Writable page tables: plain stores to a read-only mapped L1 table are carried out as checked
  * updates.
  *
- * Cause: kernels change page table entries with ordinary instructions, locked and partial ones too.
+ * Cause: kernels change page table entries with ordinary instructions, locked and partial ones
+ * too.
  * Steps: on a table in use, every kind of store that a compiler or kernel emits, to present and
  * absent entries; the same on an L2 table; stores of bad entries.
  * Verdict: each does what the instruction means, flags and registers included; an L2 write or a

@@ -2,9 +2,9 @@
 /* FS and GS bases: by hypercall, by MSR, and by FSGSBASE, in the kernel and in user mode.
  *
  * Cause: per-CPU data of kernels and thread data of programs are found through them.
- * Steps: set each base each way and look through the segment; load GS selectors; go to user mode
- * and back with different bases; set bases with FSGSBASE in both modes. Verdict: kernel and user GS
- * stay apart, all ways see the same values, bad ones are refused. */
+ * Steps: set each base each way and look through the segment; load GS selectors; go to user
+ * mode and back with different bases; set bases with FSGSBASE in both modes.
+ * Verdict: kernel and user GS stay apart, all ways see the same values, bad ones are refused. */
 #include "lib/guest.h"
 
 extern char user_begin[], user_end[], u_look[], u_wr[];

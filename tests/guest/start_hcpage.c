@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The hypercall page: a kernel whose ELF notes ask for it finds it filled at its first instruction.
+/* The hypercall page: a kernel whose ELF notes ask for it finds it filled at its first
+ * instruction.
  *
- * Cause: kernels before about Linux 6.1.121, and those of other systems, call through this page.
+ * Cause: kernels before about Linux 6.1.121, and those of other systems, call through this
+ * page.
  * Steps: make hypercalls through their slots, with callee-saved registers watched; look at the
  * unused end of each slot.
  * Verdict: all 128 slots are there, lose nothing but rax, and end in int3. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers and clocks: single shot in the future and in the past, periodic, set_timer_op, block and
- * poll.
+/* Timers and clocks: single shot in the future and in the past, periodic, set_timer_op, block
+ * and poll.
  *
  * Cause: a kernel that misses a timer hangs when it is idle.
- * Steps: read the clock; single-shot timers; the default periodic tick and its end; blocking until
- * a timer; poll with a time-out and with an event. Verdict: the clock goes forward, timers fire at
- * or after their time and once, past ones at once. */
+ * Steps: read the clock; single-shot timers; the default periodic tick and its end; blocking
+ * until a timer; poll with a time-out and with an event.
+ * Verdict: the clock goes forward, timers fire at or after their time and once, past ones at
+ * once. */
 #include "lib/guest.h"
 
 #define MS 1000000ul

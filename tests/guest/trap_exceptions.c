@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Every exception that a kernel can cause reaches its handler with the right vector and error code.
+/* Every exception that a kernel can cause reaches its handler with the right vector and error
+ * code.
  *
  * Cause: the hypervisor takes each exception first and must hand it on unless it is its own
- * business. Steps: cause #DE #DB #BP #OF #UD #NM #GP #PF #MF in kernel mode, in several ways each;
- * and #AC and #XM, which the emulator may not know. Verdict: vector, error code, instruction
- * pointer and CR2 are those of the processor manual, with the U bit of a page fault clear for the
- * kernel. */
+ * business.
+ * Steps: cause #DE #DB #BP #OF #UD #NM #GP #PF #MF in kernel mode, in several ways each; and
+ * #AC and #XM, which the emulator may not know.
+ * Verdict: vector, error code, instruction pointer and CR2 are those of the processor manual,
+ * with the U bit of a page fault clear for the kernel. */
 #include "lib/guest.h"
 
 #define expect_trap(insn, vec, err)      \

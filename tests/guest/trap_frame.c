@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The exact frame of a bounced exception: what is on the stack, where, and the flags inside.
  *
- * Cause: kernels pop rcx and r11, look at RPL and IF, and return with the words that they found.
- * Steps: raise exceptions with and without error code through a raw handler that copies its stack,
- * from stack pointers of each alignment, with events masked and not, with AC, DF, NT and TF set.
- * Verdict: the frame is aligned to 16 below the old stack pointer, in the documented order, CS has
- * RPL 0 and the saved upcall mask in byte 4, IF is the mask's opposite. */
+ * Cause: kernels pop rcx and r11, look at RPL and IF, and return with the words that they
+ * found.
+ * Steps: raise exceptions with and without error code through a raw handler that copies its
+ * stack, from stack pointers of each alignment, with events masked and not, with AC, DF, NT and
+ * TF set.
+ * Verdict: the frame is aligned to 16 below the old stack pointer, in the documented order, CS
+ * has RPL 0 and the saved upcall mask in byte 4, IF is the mask's opposite. */
 #include "lib/guest.h"
 
 struct raw {

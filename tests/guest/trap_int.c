@@ -3,13 +3,14 @@
  *
  * Cause: `int n` reaches the hypervisor first, mostly as #GP, and must be sorted out there.
  * Steps: int to vectors of level 0, 1, 2 and 3, from kernel and user mode; int 0x80; a vector
- * without an entry. Verdict: an allowed one arrives behind the instruction; a denied one is #GP at
- * it, with the vector in the error code.
+ * without an entry.
+ * Verdict: an allowed one arrives behind the instruction; a denied one is #GP at it, with the
+ * vector in the error code.
  *
- * QEMU before 8.0 pushes error code 16n+2 instead of 8n+2 for a faulting `int n` (QEMU issue 1382).
- * A hypervisor that trusts the code then sees vector 2n, or nothing that is a software interrupt.
- * Both outcomes are accepted, and a hypervisor that looks at the instruction instead is right as
- * well. */
+ * QEMU before 8.0 pushes error code 16n+2 instead of 8n+2 for a faulting `int n` (QEMU issue
+ * 1382). A hypervisor that trusts the code then sees vector 2n, or nothing that is a software
+ * interrupt. Both outcomes are accepted, and a hypervisor that looks at the instruction instead
+ * is right as well. */
 #include "lib/guest.h"
 
 extern char user_begin[], user_end[];

@@ -2,9 +2,11 @@
 /* Exceptions inside exception handlers, many deep, and an event between them.
  *
  * Cause: each bounce builds on the stack of the one before; a frame that is one word off shows
- * here. Steps: #UD whose handler does int3, whose handler writes to a read-only page, whose handler
- * sends and unmasks an event, whose handler does #UD again, 80 levels deep. Verdict: all of them
- * arrive, in order, and unwind to the first instruction with registers intact. */
+ * here.
+ * Steps: #UD whose handler does int3, whose handler writes to a read-only page, whose handler
+ * sends and unmasks an event, whose handler does #UD again, 80 levels deep.
+ * Verdict: all of them arrive, in order, and unwind to the first instruction with registers
+ * intact. */
 #include "lib/guest.h"
 
 static unsigned int depth, ports_seen, port;

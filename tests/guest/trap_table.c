@@ -2,10 +2,10 @@
 /* set_trap_table: replacing, clearing, bad addresses and bad memory.
  *
  * Cause: the table's addresses and selectors come from the guest and are later jumped to.
- * Steps: install, replace one entry, clear all and install again; addresses that are not canonical;
- * selectors with the wrong RPL; lists that end in unmapped memory.
- * Verdict: good entries work, bad ones are refused with -EINVAL, unreadable lists with -EFAULT, and
- * the entries before a bad one stay. */
+ * Steps: install, replace one entry, clear all and install again; addresses that are not
+ * canonical; selectors with the wrong RPL; lists that end in unmapped memory.
+ * Verdict: good entries work, bad ones are refused with -EINVAL, unreadable lists with -EFAULT,
+ * and the entries before a bad one stay. */
 #include "lib/guest.h"
 
 static unsigned int seen_a, seen_b;

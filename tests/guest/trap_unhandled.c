@@ -3,7 +3,8 @@
  *
  * Cause: there is nowhere to deliver it to.
  * Steps: clear the trap table, then #DE in kernel mode.
- * Verdict: the hypervisor reports a crash of domain 0; it does not loop, hang or go down itself. */
+ * Verdict: the hypervisor reports a crash of domain 0; it does not loop, hang or go down
+ * itself. */
 #include "lib/guest.h"
 
 void test_main(void)

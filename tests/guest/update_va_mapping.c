@@ -2,9 +2,11 @@
 /* update_va_mapping: the entry behind a virtual address, with each kind of flush.
  *
  * Cause: the quickest way to change one mapping; kernels use it for their own and for user
- * addresses. Steps: map and unmap with every flag; addresses without an L1 table, in the
- * hypervisor's hole, not canonical; bad frames; the old translation must be gone where a flush was
- * asked for. Verdict: the new mapping is what the next access sees; bad addresses are -EINVAL. */
+ * addresses.
+ * Steps: map and unmap with every flag; addresses without an L1 table, in the hypervisor's
+ * hole, not canonical; bad frames; the old translation must be gone where a flush was asked
+ * for.
+ * Verdict: the new mapping is what the next access sees; bad addresses are -EINVAL. */
 #include "lib/guest.h"
 
 void test_main(void)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest user mode: there and back by syscall, exceptions and software interrupts.
  *
- * Cause: kernel and user both run at CPL 3; only the hypervisor keeps them apart, by two sets of
- * page tables and by which stack and callback it uses. Steps: enter user code by iret; come back by
- * syscall, #UD, #PF, #GP, int3, int 0x80 (DPL 3), int 0x30 (DPL 0); try privileged instructions and
- * a hypercall number from user mode; touch kernel memory. Verdict: the frames say user mode (RPL 3)
- * with the user's registers, on the kernel's stack; user code can read nothing of the kernel and
- * calls nothing of the hypervisor. */
+ * Cause: kernel and user both run at CPL 3; only the hypervisor keeps them apart, by two sets
+ * of page tables and by which stack and callback it uses.
+ * Steps: enter user code by iret; come back by syscall, #UD, #PF, #GP, int3, int 0x80 (DPL 3),
+ * int 0x30 (DPL 0); try privileged instructions and a hypercall number from user mode; touch
+ * kernel memory.
+ * Verdict: the frames say user mode (RPL 3) with the user's registers, on the kernel's stack;
+ * user code can read nothing of the kernel and calls nothing of the hypervisor. */
 #include "lib/guest.h"
 
 extern char user_begin[], user_end[], u_syscall[], u_ud[], u_read[], u_hlt[], u_bp[], u_int80[],

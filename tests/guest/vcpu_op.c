@@ -2,9 +2,11 @@
 /* vcpu_op: who is up, the runstate area, moving vcpu_info, NMI, and vcpus that are not there.
  *
  * Cause: Linux asks 8192 vcpus whether they are up, and stalls when its moved vcpu_info is not
- * primed. Steps: is_up, runstate by call and by area, register_vcpu_info wrong and right and twice,
- * time area, NMI to ourselves. Verdict: -ENOENT for absent ones; areas kept up to date; events
- * continue in the new vcpu_info. */
+ * primed.
+ * Steps: is_up, runstate by call and by area, register_vcpu_info wrong and right and twice,
+ * time area, NMI to ourselves.
+ * Verdict: -ENOENT for absent ones; areas kept up to date; events continue in the new
+ * vcpu_info. */
 #include "lib/guest.h"
 
 static unsigned int nmis;
