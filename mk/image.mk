@@ -11,7 +11,7 @@ HV_O := $(filter-out $(B)/hv/cpu/asm_offsets.o $(B)/hv/base/symbols_none.o,$(HV_
 $(B)/hv/asm_offsets.h: src/cpu/asm_offsets.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) -S $< -o $(B)/hv/asm_offsets.s
-	grep -o '#define .*' $(B)/hv/asm_offsets.s > $@
+	sed -n 's/^#define \([A-Za-z0-9_]*\) \$$*/#define \1 /p' $(B)/hv/asm_offsets.s > $@
 
 $(B)/hv/%.S.o: src/%.S $(B)/hv/asm_offsets.h
 	@mkdir -p $(@D)

@@ -6,7 +6,7 @@
 #include "hw/msr.h"
 #include "hw/regs.h"
 
-#define VALUE(name, value) asm volatile("\n#define " #name " %c0" ::"i"(value))
+#define VALUE(name, value) asm volatile("\n#define " #name " %0" ::"i"(value))
 
 void asm_offsets(void);
 void asm_offsets(void)

@@ -30,3 +30,6 @@ extern const struct grant_map_ops *grant_map_ops_pv;
 uint32_t grant_frames_max(struct domain *d, bool status);
 
 void grant_dump(struct domain *d); /* debug key */
+
+/* How domains come to have a grant table. */
+extern const struct domain_part grant_part;

@@ -90,12 +90,7 @@ static inline uint64_t pv_ldt_va(const struct vcpu *v)
 }
 
 /* ---- life (pv/domain.c) ---- */
-int must_check pv_domain_init(struct domain *d);
-int must_check pv_vcpu_init(struct vcpu *v);
-/* Drops page tables, descriptor frames; -ERESTART: call again. */
-int must_check pv_domain_destroy(struct domain *d);
-void pv_domain_free(struct domain *d);
-void pv_vcpu_free(struct vcpu *v);
+extern const struct domain_part pv_part;
 /* pv/perdomain.c: makes the slot L4_PERDOMAIN, v's window in it, and frees all; -ENOMEM. */
 int must_check pv_perdomain_init(struct domain *d);
 int must_check pv_perdomain_vcpu_init(struct vcpu *v);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of upcalls. */
+#include "start/hooks.h"
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/softirq.h"
+#include "cpu/traps.h"
+#include "domain/domain.h"
+#include "event/event.h"
+#include "grant/grant.h"
+#include "hypercall/console_io.h"
+#include "memory/map.h"
+#include "memory/tlb.h"
+#include "platform/irq.h"
+#include "platform/lapic.h"
+#include "platform/power.h"
+#include "platform/uart.h"
+#include "platform/vectors.h"
+#include "pv/pv.h"
+#include "time/timer.h"
+
+#include "base/param.h"
+
+static bool noreboot;
+PARAM_BOOL("noreboot", noreboot);
+
+/* ---- traps ---- */
+
+static void guest_iret_failed(unsigned vector, uint32_t error)
+{
+    pv_iret_failed(current());
+}
+
+static const struct trap_ops trap_ops_pv = {
+    .guest = pv_handle_trap,
+    .mend_fault = pv_mend_hypervisor_fault,
+    .guest_iret_failed = guest_iret_failed,
+    .interrupt = irq_dispatch,
+};
+
+/* ---- between CPUs ---- */
+
+static void kick(unsigned cpu)
+{
+    lapic_send_ipi(cpu, VECTOR_KICK);
+}
+
+static void kicked(void)
+{
+    /* cpu_local()->work is looked at on the way out. */
+}
+
+static void send_flush(const struct cpu_mask *mask)
+{
+    lapic_send_ipi_mask(mask, VECTOR_TLB);
+}
+
+/* ---- the end of the machine ---- */
+
+static noreturn void stop_or_reboot(void)
+{
+    if (noreboot) {
+        log_key("Stopped (noreboot).\n");
+        cpu_stop();
+    }
+    power_reboot();
+}
+
+static void machine_shutdown(uint8_t code)
+{
+    switch (code) {
+    case SHUTDOWN_poweroff:
+        log_info("domain 0 switches the machine off");
+        power_off();
+    case SHUTDOWN_reboot:
+        log_info("domain 0 restarts the machine");
+        power_reboot();
+    case SHUTDOWN_watchdog:
+        log_error("domain 0's watchdog fired: it hung");
+        break;
+    default:
+        log_error("domain 0 crashed");
+        break;
+    }
+    stop_or_reboot();
+}
+
+void hooks_install(void)
+{
+    trap_ops = &trap_ops_pv;
+    irq_vector_set(VECTOR_KICK, kicked);
+    irq_vector_set(VECTOR_TLB, tlb_serve);
+    softirq_kick = kick;
+    tlb_ipi = send_flush;
+    lock_spin_poll = tlb_serve;
+    uart_receive = console_input;
+}
+
+/* ---- domains ---- */
+
+static void exit_work(void)
+{
+    if (!vcpu_is_idle(current()))
+        pv_exit_work(current());
+}
+
+static void idle_tables(void)
+{
+    write_cr3(hv_cr3());
+}
+
+static const struct guest_switch_ops switch_ops_pv = {
+    .from = pv_switch_from,
+    .to = pv_switch_to,
+    .idle = idle_tables,
+};
+
+static struct refuse_ring *current_ring(void)
+{
+    struct vcpu *v = current();
+
+    return v ? &v->refusals : NULL;
+}
+
+static void state_changed(void)
+{
+    event_send_global_virq(VIRQ_DOM_EXC);
+}
+
+void hooks_init_domains(void)
+{
+    domain_parts[0] = &event_part;
+    domain_parts[1] = &grant_part;
+    domain_parts[2] = &pv_part;
+    guest_switch_ops = &switch_ops_pv;
+    domain_machine_shutdown = machine_shutdown;
+    domain_state_changed = state_changed;
+    refuse_current_ring = current_ring;
+    softirq_register(SOFTIRQ_GUEST, exit_work);
+    domain_init();
+    domain_cpu_init();
+}
