@@ -88,13 +88,6 @@ static void xcr0_load(uint64_t xcr0)
     this_cpu(xcr0_loaded) = xcr0;
 }
 
-void xstate_cpu_init(void)
-{
-    this_cpu(xcr0_loaded) = 0;
-    if (xstate_mask)
-        xcr0_load(XCR0_DEFAULT);
-}
-
 int xstate_alloc(struct xstate **out)
 {
     /* Half a page or more is aligned as it must be; less is not worth the difference. */

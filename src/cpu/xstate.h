@@ -31,8 +31,6 @@ extern uint64_t xstate_mask;  /* [I] components that PV guests may enable; 0: no
 extern uint32_t xstate_bytes; /* [I] of an image with all of them */
 
 void xstate_detect(void);
-/* This CPU's xcr0 as it is while no guest runs. */
-void xstate_cpu_init(void);
 
 /* A new image in the state of reset. -ENOMEM. */
 int must_check xstate_alloc(struct xstate **out);

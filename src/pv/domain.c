@@ -21,7 +21,27 @@
      BIT(VMASST_TYPE_architectural_iopl) | BIT(VMASST_TYPE_runstate_update_flag) | \
      BIT(VMASST_TYPE_m2p_strict))
 
-int pv_domain_init(struct domain *d)
+static void part_domain_free(struct domain *d)
+{
+    if (!d->pv)
+        return;
+    pv_perdomain_free(d);
+    heap_free(d->pv->pit);
+    heap_free(d->pv->policy);
+    heap_free(d->pv);
+    d->pv = NULL;
+}
+
+static void part_vcpu_free(struct vcpu *v)
+{
+    if (!v->pv)
+        return;
+    xstate_free(v->pv->xstate);
+    heap_free(v->pv);
+    v->pv = NULL;
+}
+
+static int part_domain_init(struct domain *d, const struct domain_config *config)
 {
     struct pv_domain *pv = heap_zalloc(sizeof(*pv));
 
@@ -43,11 +63,11 @@ int pv_domain_init(struct domain *d)
         goto fail;
     return 0;
 fail:
-    pv_domain_free(d);
+    part_domain_free(d);
     return -ENOMEM;
 }
 
-int pv_vcpu_init(struct vcpu *v)
+static int part_vcpu_init(struct vcpu *v)
 {
     struct pv_vcpu *pv = heap_zalloc(sizeof(*pv));
     int rc;
@@ -68,62 +88,37 @@ int pv_vcpu_init(struct vcpu *v)
     if (!rc)
         rc = pv_perdomain_vcpu_init(v);
     if (rc) {
-        pv_vcpu_free(v);
+        part_vcpu_free(v);
         return rc;
     }
     pv_gdt_drop(v); /* the window shows a table without entries */
     return 0;
 }
 
-/* What a vCPU holds of the guest's frames; its page tables first, which may take long. */
-static int vcpu_release(struct vcpu *v)
-{
-    int rc = pv_new_user_l4(v, INVALID_MFN);
-
-    if (!rc)
-        rc = pv_new_kernel_l4(v, INVALID_MFN);
-    if (rc)
-        return rc;
-    pv_gdt_drop(v);
-    pv_ldt_drop(v);
-    v->pv->ldt_entries = 0;
-    return 0;
-}
-
-int pv_domain_destroy(struct domain *d)
+static int part_domain_release(struct domain *d)
 {
     struct vcpu *v;
 
     if (!d->pv)
         return 0;
     for_each_vcpu (d, v) {
-        int rc = v->pv ? vcpu_release(v) : 0;
-
-        if (rc)
-            return rc;
+        if (!v->pv)
+            continue;
+        pv_gdt_drop(v);
+        pv_ldt_drop(v);
+        v->pv->ldt_entries = 0;
     }
-    return 0;
+    return pv_mm_destroy(d);
 }
 
-void pv_domain_free(struct domain *d)
-{
-    if (!d->pv)
-        return;
-    pv_perdomain_free(d);
-    heap_free(d->pv->pit);
-    heap_free(d->pv->policy);
-    heap_free(d->pv);
-    d->pv = NULL;
-}
-
-void pv_vcpu_free(struct vcpu *v)
-{
-    if (!v->pv)
-        return;
-    xstate_free(v->pv->xstate);
-    heap_free(v->pv);
-    v->pv = NULL;
-}
+const struct domain_part pv_part = {
+    .name = "pv",
+    .domain_init = part_domain_init,
+    .vcpu_init = part_vcpu_init,
+    .domain_release = part_domain_release,
+    .vcpu_free = part_vcpu_free,
+    .domain_free = part_domain_free,
+};
 
 /* ---- contexts ---- */
 

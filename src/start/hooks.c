@@ -10,7 +10,6 @@
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/console_io.h"
-#include "memory/map.h"
 #include "memory/tlb.h"
 #include "platform/irq.h"
 #include "platform/lapic.h"
@@ -105,15 +104,10 @@ static void exit_work(void)
         pv_exit_work(current());
 }
 
-static void idle_tables(void)
-{
-    write_cr3(hv_cr3());
-}
-
 static const struct guest_switch_ops switch_ops_pv = {
     .from = pv_switch_from,
     .to = pv_switch_to,
-    .idle = idle_tables,
+    .idle = pv_switch_idle,
 };
 
 static struct refuse_ring *current_ring(void)
@@ -137,6 +131,7 @@ void hooks_init_domains(void)
     domain_machine_shutdown = machine_shutdown;
     domain_state_changed = state_changed;
     refuse_current_ring = current_ring;
+    pv_mm_init();
     softirq_register(SOFTIRQ_GUEST, exit_work);
     domain_init();
     domain_cpu_init();
