@@ -6,6 +6,7 @@
 #include "domain/domain.h"
 
 #include "base/log.h"
+#include "base/panic.h"
 #include "base/softirq.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -60,6 +61,8 @@ static void domain_free(struct domain *d)
     }
     for (unsigned i = 0; d->vcpu && i < d->max_vcpus; i++)
         heap_free(d->vcpu[i]);
+    if (d->shared_info && frame_unshare(&d->memory, d->shared_info))
+        BUG();
     frame_owner_destroy(&d->memory);
     heap_free(d->ioports.r);
     heap_free(d->iomem.r);
@@ -100,9 +103,9 @@ static int may_map_device(struct frame_owner *o, mfn_t m, bool *ro)
 }
 
 /* The last frame of a dead domain has gone: so may the domain. */
-static void owner_empty(struct frame_owner *o)
+static void domain_empty(void *data)
 {
-    struct domain *d = container_of(o, struct domain, memory);
+    struct domain *d = data;
     bool last;
 
     lock(&domlist_lock);
@@ -115,6 +118,12 @@ static void owner_empty(struct frame_owner *o)
     if (domain_state_changed)
         domain_state_changed();
     domain_put(d);
+}
+
+/* With any lock held, as that of somebody's page tables whose entry was the last reference. */
+static void owner_empty(struct frame_owner *o)
+{
+    task_queue(&container_of(o, struct domain, memory)->empty_task);
 }
 
 /* [I] pv/ puts its fill_l4 and its own device rule in here at start-up. */
@@ -162,6 +171,7 @@ int domain_create(const struct domain_config *c, struct domain **out)
     d->hvm = c->hvm;
     d->max_vcpus = c->max_vcpus;
     d->pause_count = 1;
+    d->empty_task = (struct task){.fn = domain_empty, .data = d};
     memcpy(d->handle, c->handle, sizeof(d->handle));
     list_init(&d->link);
     lock_init(&d->lock, RANK_DOMAIN, "domain");
@@ -273,7 +283,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
     va_end(args);
     if (d->shutting_down)
         return;
-    log_guest(LOG_ERROR, "domain %u crashed on vCPU %u: %s\n", d->id, v->domain == d ? v->id : 0u,
+    log_guest(LOG_ERROR, "domain %u crashed on vCPU %u: %s", d->id, v->domain == d ? v->id : 0u,
               why);
     if (v->domain == d) {
         vcpu_pause_set(v, VCPU_CRASHED_BIT);
@@ -310,7 +320,7 @@ int domain_destroy(struct domain *d)
     unlock(&d->lock);
     if (domain_state_changed)
         domain_state_changed();
-    if (!read_once(d->memory.pages))
+    if (frame_owner_is_empty(&d->memory))
         owner_empty(&d->memory);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <xen/sched.h>
 #include "base/lock.h"
 #include "base/refuse.h"
+#include "base/softirq.h"
 #include "frame/frame.h"
 #include "hw/regs.h"
 #include "lib/list.h"
@@ -91,6 +92,7 @@ struct domain {
     uint32_t refs;             /* [a] freed at 0 */
     struct lock lock;          /* RANK_DOMAIN: [D] */
     struct frame_owner memory; /* frame/ */
+    struct task empty_task;    /* runs when `memory` is empty */
 
     struct vcpu **vcpu; /* [I] max_vcpus pointers, NULL until made */
     uint32_t max_vcpus; /* [I] */
@@ -107,8 +109,8 @@ struct domain {
     bool shutting_down, shut_down; /* [D] */
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
-    void *memory_map;            /* [D] XENMEM_set_memory_map: E820 entries, in the heap */
-    uint32_t memory_map_entries; /* [D] */
+    void *memory_map;              /* [D] XENMEM_set_memory_map: E820 entries, in the heap */
+    uint32_t memory_map_entries;   /* [D] */
     struct domain_watchdog watchdog[DOMAIN_WATCHDOGS];
     xen_domain_handle_t handle; /* [D] */
     int64_t time_offset_s;      /* [D] of its wall clock */

@@ -54,21 +54,28 @@ void frame_free(struct frame *f)
     uint32_t n = frame_mfn(f).n;
     bool last;
 
-    BUG_ON(!o || f->type & (TYPE_COUNT | TYPE_PARTIAL | TYPE_PINNED | TYPE_LOCKED));
-    BUG_ON(refs & (REF_HEAP | REF_ALLOCATED));
+    BUG_ON(!o || f->type & (TYPE_PARTIAL | TYPE_PINNED | TYPE_LOCKED) || refs & REF_ALLOCATED);
+    BUG_ON((f->type & TYPE_COUNT) != (refs & REF_HEAP ? 1 : 0));
     frame_flush(f, o);
 
     lock(&o->lock);
-    if (o->cursor == n)
-        o->cursor = f->next;
-    list_del(&o->first, n);
+    if (refs & REF_HEAP) {
+        list_del(&o->first_heap, n);
+        o->heap_pages--;
+    } else {
+        if (o->cursor == n)
+            o->cursor = f->next;
+        list_del(&o->first, n);
+        o->pages--;
+    }
     f->type = 0;
     f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
     frame_m2p_set(mfn(n), INVALID_M2P_ENTRY);
-    last = --o->pages == 0 && o->heap_pages == 0;
+    last = o->pages == 0 && o->heap_pages == 0;
     unlock(&o->lock);
 
-    buddy_free(mfn(n), 0);
+    if (!(refs & REF_HEAP))
+        buddy_free(mfn(n), 0);
     if (last && o->ops->empty)
         o->ops->empty(o);
 }
@@ -177,7 +184,7 @@ int frame_release(struct frame_owner *o, mfn_t m)
     uint64_t key = owner_key(o) | REF_ALLOCATED, w = f ? read_once(f->refs) : 0;
 
     do {
-        if (!f || (w ^ key) & (REF_OWNER | REF_RAM | REF_ALLOCATED))
+        if (!f || (w ^ key) & (REF_OWNER | REF_RAM | REF_ALLOCATED | REF_HEAP))
             return refuse(-EINVAL, "release: frame %lx is not domain %u's", m.n, o->domid);
         /* The allocation's reference is still counted: ref_put() takes it off. */
     } while (!__atomic_compare_exchange_n(&f->refs, &w, w & ~REF_ALLOCATED, true, __ATOMIC_SEQ_CST,
@@ -211,6 +218,63 @@ int frame_claim(struct frame_owner *o, uint64_t frames)
 uint64_t frame_claims(void)
 {
     return read_once(claimed);
+}
+
+/* ---- pages of the hypervisor's: REF_ALLOCATED is the sharing's own reference ---- */
+
+void frame_share(struct frame_owner *o, void *page, bool writable)
+{
+    mfn_t m = virt_to_mfn(page);
+    struct frame *f = frame_of(m);
+
+    ASSERT((f->refs & (REF_COUNT | REF_RAM)) == REF_RAM && f->type == 0);
+    lock(&o->lock);
+    list_add(&o->first_heap, m.n);
+    o->heap_pages++;
+    frame_m2p_set(m, INVALID_M2P_ENTRY);
+    /* The one use goes with the frame: no guest can make it anything else. */
+    f->type = TYPE_OF(writable ? FRAME_WRITABLE : FRAME_NONE) | 1;
+    __atomic_store_n(&f->refs, owner_key(o) | REF_HEAP | REF_ALLOCATED | 1, __ATOMIC_RELEASE);
+    unlock(&o->lock);
+}
+
+int frame_unshare(struct frame_owner *o, void *page)
+{
+    struct frame *f = frame_of(virt_to_mfn(page));
+    uint64_t w = read_once(f->refs);
+
+    do {
+        if (!(w & REF_HEAP) || !frame_owned_by(f, o))
+            return 0; /* frame_owner_release_all() did it */
+        if ((w & REF_COUNT) != 1)
+            return refuse(-EBUSY, "unshare: frame %lx has %u users", frame_mfn(f).n,
+                          (uint32_t)(w & REF_COUNT) - 1);
+        /* Nobody gets it from here on. */
+    } while (!__atomic_compare_exchange_n(&f->refs, &w, (w & ~REF_ALLOCATED) - 1, true,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    frame_free(f);
+    return 0;
+}
+
+/* The first shared page whose sharing was not ended; it is then. */
+static struct frame *next_shared(struct frame_owner *o)
+{
+    struct frame *f = NULL;
+
+    lock(&o->lock);
+    for (uint32_t n = o->first_heap; n && !f; n = FRAMES[n].next)
+        if (__atomic_fetch_and(&FRAMES[n].refs, ~REF_ALLOCATED, __ATOMIC_SEQ_CST) & REF_ALLOCATED)
+            f = &FRAMES[n];
+    unlock(&o->lock);
+    return f;
+}
+
+static void unshare_all(struct frame_owner *o)
+{
+    struct frame *f;
+
+    while ((f = next_shared(o)) != NULL)
+        ref_put(f);
 }
 
 /* ---- the end of an owner ---- */
@@ -249,8 +313,10 @@ int frame_owner_release_all(struct frame_owner *o)
         if (left-- <= 0)
             return -ERESTART;
         f = next_frame(o);
-        if (!f)
+        if (!f) {
+            unshare_all(o);
             return 0;
+        }
         w = read_once(f->type);
         if (w & TYPE_PINNED) {
             if (frame_unpin(o, frame_mfn(f)))
@@ -263,49 +329,4 @@ int frame_owner_release_all(struct frame_owner *o)
             BUG();
         ref_put(f);
     }
-}
-
-/* ---- pages of the hypervisor's ---- */
-
-void frame_share(struct frame_owner *o, void *page, bool writable)
-{
-    mfn_t m = virt_to_mfn(page);
-    struct frame *f = frame_of(m);
-
-    ASSERT((f->refs & (REF_COUNT | REF_RAM)) == REF_RAM && f->type == 0);
-    lock(&o->lock);
-    list_add(&o->first_heap, m.n);
-    o->heap_pages++;
-    frame_m2p_set(m, INVALID_M2P_ENTRY);
-    /* The one use is never put: no guest can make it anything else. */
-    f->type = TYPE_OF(writable ? FRAME_WRITABLE : FRAME_NONE) | 1;
-    __atomic_store_n(&f->refs, owner_key(o) | REF_HEAP | 1, __ATOMIC_RELEASE);
-    unlock(&o->lock);
-}
-
-int frame_unshare(struct frame_owner *o, void *page)
-{
-    mfn_t m = virt_to_mfn(page);
-    struct frame *f = frame_of(m);
-    uint64_t w = read_once(f->refs);
-    bool last;
-
-    do {
-        ASSERT((w & REF_HEAP) && frame_owned_by(f, o));
-        if ((w & REF_COUNT) != 1)
-            return refuse(-EBUSY, "unshare: frame %lx has %u users", m.n,
-                          (uint32_t)(w & REF_COUNT) - 1);
-    } while (!__atomic_compare_exchange_n(&f->refs, &w, w - 1, true, __ATOMIC_SEQ_CST,
-                                          __ATOMIC_RELAXED));
-    frame_flush(f, o);
-    lock(&o->lock);
-    list_del(&o->first_heap, m.n);
-    last = --o->heap_pages == 0 && o->pages == 0;
-    f->type = 0;
-    f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
-    frame_m2p_set(m, INVALID_M2P_ENTRY);
-    unlock(&o->lock);
-    if (last && o->ops->empty)
-        o->ops->empty(o);
-    return 0;
 }

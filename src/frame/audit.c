@@ -178,7 +178,6 @@ static void count_frame(mfn_t m, const struct frame *f)
     if (f->refs & REF_ALLOCATED)
         frame_audit_ref(m);
     if (f->refs & REF_HEAP) {
-        frame_audit_ref(m);
         tally[m.n].uses++; /* the one that is never put */
         tally[m.n].kind = kind;
         if (kind != FRAME_WRITABLE && kind != FRAME_NONE)

@@ -62,7 +62,8 @@ struct frame_owner_ops {
     /* May the owner map this frame that is not RAM of any domain (device memory)? 0: may, -EPERM;
      * *ro set if only read-only: the entry loses PTE_RW then. NULL: it may not. */
     int (*may_map_device)(struct frame_owner *o, mfn_t m, bool *ro);
-    /* The last reference of the owner's last frame has gone. May be NULL. No lock is held. */
+    /* The last reference of the owner's last frame has gone, of shared pages too. May be NULL. Any
+     * lock may be held, so it but notes it for later. May come again if frames come again. */
     void (*empty)(struct frame_owner *o);
 };
 
@@ -99,14 +100,21 @@ int must_check frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n);
 /* Drops the allocation's own reference: the frame is freed when the others have gone. -EINVAL if
  * the frame is not the owner's or was released before. */
 int must_check frame_release(struct frame_owner *o, mfn_t m);
-/* Releases all frames of a dying owner: pins, tables left half way, the allocations' references.
+/* Does it own nothing, no shared page either? */
+static inline bool frame_owner_is_empty(const struct frame_owner *o)
+{
+    return read_once(o->pages) == 0 && read_once(o->heap_pages) == 0;
+}
+/* Releases all frames of a dying owner: pins, tables left half way, the allocations' references,
+ * and ends the sharing of pages.
  * 0: nothing is left that the owner itself holds (others may still hold frames); -ERESTART: call
  * again. Under [PV] for PV guests. */
 int must_check frame_owner_release_all(struct frame_owner *o);
 /* Makes a page of the hypervisor's heap visible to the owner as a frame (shared info, grant
  * frames): `writable` or read-only. The heap keeps it. */
 void frame_share(struct frame_owner *o, void *page, bool writable);
-/* Ends that: 0, or -EBUSY while the guest has it mapped (references are left). */
+/* Ends that: 0, or -EBUSY while somebody has it mapped (references are left). 0 too if
+ * frame_owner_release_all() did it: then the page is nobody's once the owner is `empty`. */
 int must_check frame_unshare(struct frame_owner *o, void *page);
 
 /* The machine-to-physical table. `m` must be below max_mfn. */
