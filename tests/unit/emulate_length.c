@@ -17,7 +17,7 @@
 
 #include "emulate_native.h"
 
-#define ROUNDS  60000
+#define ROUNDS  30000
 #define POISON  0x5a5a5a5a5a5a5a5aull
 #define TRAP_DB 1
 
