@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Making the hypervisor write where the guest may not: output buffers in page tables.
  *
- * Cause: the hypervisor writes at supervisor level, and what it writes to is the guest's choice.
+ * Cause: the hypervisor writes at supervisor level, and what it writes to is the guest's
+ * choice.
  * Steps: pass read-only pages, page tables and descriptor tables as output; register a runstate
  * area, then turn its page into a page table; make hypercalls with the stack pointer in the
- * hypervisor. Verdict: -EFAULT, or silently nothing; no table ever changes. */
+ * hypervisor.
+ * Verdict: -EFAULT, or silently nothing; no table ever changes. */
 #include "lib/guest.h"
 
 static pte_t *table;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* One frame, two uses: what is a page table, a descriptor table or writable cannot be another of
- * them.
+/* One frame, two uses: what is a page table, a descriptor table or writable cannot be another
+ * of them.
  *
  * Cause: each frame has one type while it is in use; confusion between two is an escape.
- * Steps: take a frame into each use in turn, and try to take it into all the others; the same with
- * the frames of shared_info and the grant table. Verdict: every combination is refused, and when
- * the first use ends the second is free. */
+ * Steps: take a frame into each use in turn, and try to take it into all the others; the same
+ * with the frames of shared_info and the grant table.
+ * Verdict: every combination is refused, and when the first use ends the second is free. */
 #include "lib/guest.h"
 
 enum use {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Debug exceptions in the corners: on the way into the hypervisor, and together with another trap.
+/* Debug exceptions in the corners: on the way into the hypervisor, and together with another
+ * trap.
  *
  * Cause: a load of SS holds back a breakpoint for one instruction; when that one enters the
- * hypervisor the #DB arrives there, in supervisor mode (CVE-2018-8897). Single-stepping a SYSCALL
- * does alike. Steps: watch the memory that SS is loaded from, then int3, syscall, ud2 and int 0x80
- * behind it; single step over a hypercall and over a forced CPUID. Verdict: the hypervisor
- * survives; the guest sees its own trap, and #DB with a guest address only. */
+ * hypervisor the #DB arrives there, in supervisor mode (CVE-2018-8897). Single-stepping a
+ * SYSCALL does alike.
+ * Steps: watch the memory that SS is loaded from, then int3, syscall, ud2 and int 0x80 behind
+ * it; single step over a hypercall and over a forced CPUID.
+ * Verdict: the hypervisor survives; the guest sees its own trap, and #DB with a guest address
+ * only. */
 #include "lib/guest.h"
 
 static volatile uint16_t stack_selector = FLAT_KERNEL_SS;
