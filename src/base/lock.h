@@ -18,6 +18,7 @@ enum lock_rank {
     RANK_DOMAIN,        /* a domain's life and vCPU states */
     RANK_PV,            /* a PV domain's page tables: update operations of one domain */
     RANK_GRANT,         /* a domain's grant table */
+    RANK_MAPTRACK,      /* what a domain has mapped of others' grants */
     RANK_EVENT_HANDLER, /* which domain gets the global VIRQs */
     RANK_EVENT,         /* a domain's event channels */
     RANK_EVENT_QUEUE,   /* the FIFO event queues of a vCPU */

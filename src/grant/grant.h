@@ -4,11 +4,9 @@
 
 #include "domain/domain.h"
 
-int must_check grant_init(struct domain *d, uint32_t max_frames, uint32_t max_maptrack_frames,
-                          uint32_t max_version);
-/* Gives up what d has mapped of others; -ERESTART: call again. */
-int must_check grant_release_mappings(struct domain *d);
-void grant_free(struct domain *d);
+/* d->grants: made and freed with the domain; what it has mapped of others is given up when it
+ * dies. */
+extern const struct domain_part grant_part;
 
 /* The hypercall: `uop` is the guest address of `count` structures. */
 long grant_table_op(uint32_t cmd, uint64_t uop, uint32_t count);
