@@ -13,6 +13,8 @@ struct pci_address {
 
 struct msi_entry; /* msi.c */
 
+/* Keys: [I] set once; [PCI] by the lock of the list; [caller]: callers of msi.h serialise (under
+ * the lock of physical interrupts). */
 struct pci_device {
     struct list link;        /* [PCI] */
     struct pci_address addr; /* [I] */
@@ -21,9 +23,9 @@ struct pci_device {
     uint8_t class[3];
     uint16_t msi_cap, msix_cap;   /* [I] offsets in configuration space, 0: none */
     uint16_t msix_count;          /* [I] entries of its table */
-    paddr_t msix_table, msix_pba; /* [PCI] machine addresses; 0 until a vector was set up */
-    struct list entries;          /* [PCI] struct msi_entry in use */
-    uint16_t owner;               /* [PCI] domain id */
+    paddr_t msix_table, msix_pba; /* [caller] machine addresses; 0 until set up */
+    struct list entries;          /* [caller] struct msi_entry in use */
+    uint16_t owner;               /* [caller] domain id */
 };
 
 #define PCI_VENDOR               0x00
