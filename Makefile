@@ -3,6 +3,8 @@
 
 .DEFAULT_GOAL := all
 B := build
+V ?= 0
+Q := $(if $(filter 0,$(V)),@) # V=1 shows the commands
 
 CC      := gcc
 WARN    := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
@@ -41,19 +43,19 @@ all: $(B)/argon.gz
 
 $(B)/hv/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(HV_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(HV_CFLAGS) -c $< -o $@
 
 $(B)/host/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(HOST_CFLAGS) -c $< -o $@
 
 $(B)/host/libargon.a: $(HOST_O)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/libargon.a
 	@mkdir -p $(@D)
-	$(CC) -fsanitize=address,undefined $< -Wl,--start-group $(B)/host/libargon.a -Wl,--end-group \
+	$(Q)$(CC) -fsanitize=address,undefined $< -Wl,--start-group $(B)/host/libargon.a -Wl,--end-group \
 	    -lcmocka -o $@
 
 unit: $(UNIT_BIN)

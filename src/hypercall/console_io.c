@@ -38,7 +38,7 @@ static void guest_text(struct vcpu *v, const char *text, size_t n)
             line[len++] = text[i];
     line[len] = 0;
     if (len)
-        log_guest(LOG_INFO, "domain %u: %s\n", v->domain->id, line);
+        log_guest(LOG_INFO, "domain %u: %s", v->domain->id, line);
 }
 
 static long console_write(struct vcpu *v, uint32_t count, uint64_t va)
