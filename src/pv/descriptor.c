@@ -6,9 +6,8 @@
  *
  * Intel SDM vol. 3A, 3.4.5; ABI.md 3.2. */
 #include "domain/guest_copy.h"
-#include "lib/string.h"
+#include "memory/heap.h"
 #include "memory/layout.h"
-#include "memory/map.h"
 #include "memory/tlb.h"
 #include "pv/internal.h"
 
@@ -50,20 +49,21 @@ static void segdesc_put(mfn_t m)
 }
 
 /* An empty page: what a GDT window shows beyond the guest's entries, so that a selector there is
- * #GP and not a page fault. */
-static const uint64_t no_descriptors[PER_PAGE] aligned(4096);
+ * #GP and not a page fault. [I] */
+static void *no_descriptors;
+
+int pv_descriptor_init(void)
+{
+    if (!no_descriptors)
+        no_descriptors = heap_page();
+    return no_descriptors ? 0 : -ENOMEM;
+}
 
 static uint64_t window_pte(mfn_t m)
 {
-    unsigned level;
-    uint64_t pte;
-
-    if (!mfn_eq(m, INVALID_MFN))
-        return pte_make(m, WINDOW_FLAGS);
-    pte = map_lookup((uintptr_t)no_descriptors, &level);
-    pte = (pte & PTE_ADDR_MASK) +
-          ((uintptr_t)no_descriptors & ((1ul << PT_SHIFT(level)) - 1) & PAGE_MASK);
-    return pte | PTE_P | PTE_A | PTE_NX;
+    if (mfn_eq(m, INVALID_MFN))
+        return pte_make(virt_to_mfn(no_descriptors), PTE_P | PTE_A | PTE_NX);
+    return pte_make(m, WINDOW_FLAGS);
 }
 
 static void window_flush(const struct vcpu *v)

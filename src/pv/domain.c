@@ -59,7 +59,7 @@ static int part_domain_init(struct domain *d, const struct domain_config *config
         pv->policy->ext[7].d = policy_pv_max.ext[7].d;
         pv->policy->arch_caps = policy_pv_max.arch_caps;
     }
-    if (pv_perdomain_init(d))
+    if (pv_descriptor_init() || pv_perdomain_init(d))
         goto fail;
     return 0;
 fail:

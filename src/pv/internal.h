@@ -89,6 +89,7 @@ void pv_debug_port_access(struct vcpu *v, uint16_t port, unsigned bytes);
 #define DR7_ENABLES 0xfful /* L0 G0 ... L3 G3 */
 
 /* ---- descriptor.c ---- */
+int must_check pv_descriptor_init(void); /* once or more often; -ENOMEM */
 /* Replaces the GDT; -EINVAL: nothing changed. v is current or does not run. */
 int must_check pv_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries);
 void pv_gdt_drop(struct vcpu *v);
