@@ -27,8 +27,8 @@ $(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/t
 	@echo "  DOM0    initrd"
 	@tools/mkdom0 initrd
 
-$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console tools/dom0/stop \
-                  tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
+$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console \
+                  tools/dom0/stop tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
 	@echo "  DOM0    disk (the first time takes a minute or two)"
 	@tools/mkdom0 disk
 
@@ -49,9 +49,12 @@ xen-run: build/setup.stamp
 	@$(MAKE) --no-print-directory $(RUN_NEEDS)
 	@tools/run --hv $$(tools/xen-ref) $(RUN_OPTIONS)
 
-build/argon.iso: $(B)/argon $(DOM0)/initrd.img tools/mkiso
+$(DOM0)/root.squashfs: $(DOM0)/disk.img
+	@tools/mkdom0 live
+
+build/argon.iso: $(B)/argon $(DOM0)/initrd.img $(DOM0)/root.squashfs tools/mkiso
 	@tools/mkiso $(B)/argon $@ "com1=115200,8n1 console=com1,vga $(HVARGS)" \
-	    "console=tty0 console=hvc0 $(KARGS)"
+	    "console=tty0 console=hvc0 $(KARGS)" $(DOM0)/root.squashfs
 
 iso: build/setup.stamp
 	@$(MAKE) --no-print-directory build/argon.iso
@@ -59,5 +62,5 @@ iso: build/setup.stamp
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp
-	@$(MAKE) --no-print-directory $(B)/argon dom0
+	@$(MAKE) --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
 	@tests/system/run --hv $(B)/argon

@@ -367,14 +367,16 @@ ISO_LOCK = threading.Lock()
 
 
 def iso(lab, test):
-    """A GRUB image that runs a test script; made once for each hypervisor."""
+    """A GRUB image that runs a test script, or with "live" a Debian; once for each hypervisor."""
     path = f"build/system/{test}-{os.path.basename(lab.hv)}.iso"
-    sources = [lab.hv, "build/dom0/initrd.img", "build/dom0/vmlinuz", "tools/mkiso"]
+    root = "build/dom0/root.squashfs"
+    sources = [lab.hv, "build/dom0/initrd.img", "build/dom0/vmlinuz", "tools/mkiso", root]
+    words = "console=tty0 console=hvc0 " + (f"argon.test={test}" if test != "live" else "")
     with ISO_LOCK:
         if not os.path.exists(path) or any(os.path.getmtime(source) > os.path.getmtime(path)
                                            for source in sources):
-            subprocess.run(["tools/mkiso", lab.hv, path, HV_ARGS,
-                            f"console=hvc0 argon.test={test}"], check=True)
+            subprocess.run(["tools/mkiso", lab.hv, path, HV_ARGS, words] +
+                           ([root] if test == "live" else []), check=True)
     return path
 
 
@@ -388,10 +390,33 @@ def iso_uefi(lab):
     return lab.boots(lab.pc(cdrom=iso(lab, "boot"), uefi=True)) or placeholder(lab)
 
 
-@case("iso-uefi-usb-stick-pc")
+@case("iso-uefi-stick-pc")
 def iso_uefi_stick(lab):
-    pc = lab.pc(cdrom=iso(lab, "boot"), uefi=True, machine="pc", cpu="qemu64")
-    return lab.boots(dataclasses.replace(pc, stick=True))
+    return lab.boots(lab.pc(cdrom=iso(lab, "boot"), stick=True, uefi=True, machine="pc",
+                            cpu="qemu64"))
+
+
+@case("iso-live-bios")
+def iso_live_bios(lab):
+    return live(lab, lab.pc(cdrom=iso(lab, "live")))
+
+
+@case("iso-live-uefi-stick")
+def iso_live_uefi_stick(lab):
+    return live(lab, lab.pc(cdrom=iso(lab, "live"), stick=True, uefi=True))
+
+
+def live(lab, pc):
+    """Debian comes up from the boot image, to a root shell that can write."""
+    with lab.session(pc) as session:
+        if not session.expect("root@argon:~# ?", BOOT_SECONDS):
+            return "no shell"
+        session.type("echo live > /etc/test && cat /etc/test && findmnt -n -o FSTYPE / \n")
+        if not session.expect("^overlay", 30):
+            return "the shell does not work"
+        session.type("poweroff\n")
+        ending = session.wait(90)
+        return "" if ending == machine.POWER_OFF else ending
 
 
 def placeholder(lab):
