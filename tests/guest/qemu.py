@@ -11,8 +11,8 @@ import subprocess
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MACHINE = ["-M", "q35", "-m", "512M", "-cpu", "EPYC,-smap,-smep,-monitor", "-accel", "tcg",
-           "-nographic", "-no-reboot"]
+MACHINE = ["-M", "q35", "-m", "512M", "-accel", "tcg", "-nographic", "-no-reboot"]
+CPU = "EPYC,-smap,-smep,-monitor"
 OPTIONS = "com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all cpuidle=0"
 CRASHED = re.compile(r"\bdom(ain)? ?0\b.*\bcrash", re.IGNORECASE)
 PANIC = re.compile(r"\bpanic\b", re.IGNORECASE)
@@ -27,12 +27,12 @@ def hypervisor(name, build):
     return out.stdout.strip().splitlines()[-1]
 
 
-def boot(image, kernel, final, timeout, extra=(), options=""):
+def boot(image, kernel, final, timeout, extra=(), options="", cpu=CPU):
     """Run until a line matches one of the patterns in final, QEMU ends, or timeout seconds pass.
 
     Returns the console text and why it ended: 'final', 'exit' or 'timeout'.
     """
-    command = ["qemu-system-x86_64", *MACHINE, *extra, "-kernel", image,
+    command = ["qemu-system-x86_64", *MACHINE, "-cpu", cpu, *extra, "-kernel", image,
                "-append", f"{OPTIONS} {options}".strip(), "-initrd", kernel]
     qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)
