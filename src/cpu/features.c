@@ -17,6 +17,12 @@ enum cpu_vendor cpu_vendor;
 unsigned cpu_paddr_bits = 36;
 uint64_t cpu_pte_reserved;
 
+/* Decided by cpu_init_tables(). */
+uint64_t cpu_cr4;
+uint64_t cpu_efer;
+bool cpu_smap;
+DEFINE_PER_CPU(mfn_t, gdt_mfn);
+
 static uint32_t host_words[FEATURE_WORDS]; /* [I] */
 
 bool cpu_has(unsigned feature)

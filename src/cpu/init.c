@@ -23,12 +23,6 @@ struct descriptor_page {
     struct tss tss;
 } aligned(4096);
 
-uint64_t cpu_cr4;
-uint64_t cpu_efer;
-bool cpu_smap;
-
-DEFINE_PER_CPU(mfn_t, gdt_mfn);
-
 static struct gate idt[256] aligned(4096);
 static uint64_t syscall_scratch[MAX_CPUS][8]; /* a cache line each */
 
