@@ -5,8 +5,8 @@
 
 #include "lib/types.h"
 
-/* Adds the console if "com1"/"com2" name one and "console=" asks for it ("console=com1,vga"; "com1"
- * is the default); from here on it transmits by polling. */
+/* Adds each port that "com1=" or "com2=" describes and "console=" asks for ("console=com1,vga",
+ * which is also the default), if a chip answers; from here on it transmits by polling. */
 void uart_init(void);
 /* Receives by interrupt, after irq_init; where that cannot be, uart_poll() from a timer does. */
 void uart_init_irq(void);
