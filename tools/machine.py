@@ -29,7 +29,8 @@ DIED = "emulator died"
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 
-# What the reference cannot do in this emulator, and Argon can; see docs/lab.md.
+# What the reference cannot do in this emulator, and Argon can: SMAP kills domain 0's kernel (QEMU
+# reads the stack of an IRET with supervisor rights at any privilege), and MWAIT while idle faults.
 XEN_CPU_LESS = ",-smap,-smep,-monitor"
 XEN_ARGS = "cpuidle=0"
 

@@ -40,25 +40,23 @@ def broken_kernels():
     huge = bytearray(image)
     struct.pack_into("<II", huge, 0x248, 0xfffff000, 0xfffff000)
     return {
-        "truncated": (image[:len(image) // 2], "truncat|short|end|beyond|outside|corrupt"),
-        "truncated-header": (image[:600], "truncat|short|header|format|beyond|outside|kernel"),
-        "empty": (b"x", "format|kernel|short|small"),
-        "corrupt": (image[:middle] + noise(64) + image[middle + 64:],
-                    "corrupt|decompress|checksum|crc|xz|payload"),
+        "truncated": (image[:len(image) // 2], "outside|damaged|decompressed"),
+        "truncated-header": (image[:600], "neither|outside|short"),
+        "empty": (b"x", "neither|short"),
+        "corrupt": (image[:middle] + noise(64) + image[middle + 64:], "decompressed|damaged"),
         "garbage-xz": (kernels.with_payload(image, b"\xfd7zXZ\0" + noise(1 << 20)),
-                       "corrupt|decompress|xz|payload"),
+                       "decompressed|damaged"),
         "garbage-gzip": (kernels.with_payload(image, b"\x1f\x8b\x08\0" + noise(1 << 20)),
-                         "corrupt|decompress|gzip|payload"),
+                         "decompressed|damaged"),
         "garbage-zstd": (kernels.with_payload(image, b"\x28\xb5\x2f\xfd" + noise(1 << 20)),
-                         "corrupt|decompress|zstd|payload"),
-        "unknown-compression": (kernels.with_payload(image, noise(1 << 20)),
-                                "compress|format|payload"),
-        "payload-outside": (bytes(huge), "payload|outside|beyond|truncat|corrupt"),
-        "wrong-format": (noise(1 << 16), "format|kernel|ELF|bzImage"),
-        "text": (b"#!/bin/sh\necho not a kernel\n" * 100, "format|kernel|ELF|bzImage"),
-        "elf-wild-segment": (bytes(wild), "segment|beyond|outside|truncat|ELF"),
-        "elf-truncated": (elf[:len(elf) // 3], "segment|beyond|outside|truncat|short|ELF"),
-        "elf-no-notes": (no_notes, "note|Xen|guest|PV|paravirtual"),
+                         "decompressed|damaged"),
+        "unknown-compression": (kernels.with_payload(image, noise(1 << 20)), "neither"),
+        "payload-outside": (bytes(huge), "outside"),
+        "wrong-format": (noise(1 << 16), "neither"),
+        "text": (b"#!/bin/sh\necho not a kernel\n" * 100, "neither"),
+        "elf-wild-segment": (bytes(wild), "segment"),
+        "elf-truncated": (elf[:len(elf) // 3], "outside"),
+        "elf-no-notes": (no_notes, "notes"),
     }
 
 
@@ -81,7 +79,7 @@ def register_kernels():
     for name in NAMES:
         def boot(lab, name=name):
             path, words = kernel(name)
-            return lab.stops(lab.pc(kernel=path), HV_LINE + f"({words})")
+            return lab.stops(lab.pc(kernel=path), HV_LINE + f"kernel.*({words})")
         bad(f"kernel-{name}")(boot)
 
 
@@ -91,25 +89,25 @@ register_kernels()
 @bad("no-module")
 def no_module(lab):
     pc = lab.pc(kernel="", initrd="")
-    return lab.stops(pc, HV_LINE + "(module|kernel)")
+    return lab.stops(pc, HV_LINE + "no kernel.*module")
 
 
 @bad("dom0-mem-beyond-memory")
 def dom0_mem_beyond(lab):
     pc = lab.pc("boot", hv_args="dom0_mem=4G", memory="512M")
-    return lab.stops(pc, HV_LINE + "(dom0_mem|memory)")
+    return lab.stops(pc, HV_LINE + "too little memory.*dom0_mem")
 
 
 @bad("dom0-mem-below-kernel")
 def dom0_mem_below(lab):
     pc = lab.pc("boot", hv_args="dom0_mem=8M,max:8M", memory="1G")
-    return lab.stops(pc, HV_LINE + "(dom0_mem|memory)")
+    return lab.stops(pc, HV_LINE + "too little memory.*dom0_mem")
 
 
 @bad("memory-too-small")
 def memory_too_small(lab):
     pc = lab.pc("boot", memory="48M")
-    return lab.stops(pc, HV_LINE + "memory")
+    return lab.stops(pc, HV_LINE + "too little memory")
 
 
 @bad("cpu-without-long-mode")
