@@ -125,8 +125,18 @@ static void isa_init(void)
     }
 }
 
+static void error_interrupt(void)
+{
+    static uint32_t told;
+    uint32_t status = lapic_error();
+
+    if (__atomic_fetch_add(&told, 1, __ATOMIC_RELAXED) < SPURIOUS_TOLD)
+        log_warn("CPU %u: local APIC error %#x", cpu_id(), status);
+}
+
 int irq_init(void)
 {
+    irq_vector_set(VECTOR_ERROR, error_interrupt);
     gsi_count = ioapic_gsi_count();
     gsis = heap_zalloc(max(gsi_count, 1u) * sizeof(*gsis));
     if (!gsis)

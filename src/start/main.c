@@ -117,6 +117,7 @@ static void init_code start_time(void)
     uint64_t utc;
 
     clock_init(reference);
+    irq_vector_set(VECTOR_TIMER, timer_interrupt);
     timer_start(lapic_timer_init(reference));
     if (rtc_read(&utc))
         log_warn("the machine's clock makes no sense: the time starts in 1970");
