@@ -113,7 +113,7 @@ static int may_map_device(struct frame_owner *o, mfn_t m, bool *ro)
 {
     const struct domain *d = container_of(o, struct domain, memory);
 
-    *ro = false;
+    *ro = domain_iomem_protected(m);
     return range_set_contains(&d->iomem, m.n, m.n) ? 0 : -EPERM;
 }
 

@@ -25,6 +25,7 @@
 struct evtchn_table; /* event/ */
 struct evtchn_vcpu;  /* event/: FIFO control block and the like */
 struct gnttab;       /* grant/ */
+struct pirq_table;   /* hypercall/ */
 struct pv_domain;    /* pv/ */
 struct pv_vcpu;      /* pv/ */
 
@@ -103,6 +104,7 @@ struct domain {
     struct shared_info *shared_info; /* [I] a shared heap page; [g] */
     struct evtchn_table *events;     /* [I] event/ */
     struct gnttab *grants;           /* [I] grant/ */
+    struct pirq_table *pirqs;        /* [I] hypercall/pirq.c */
     struct pv_domain *pv;            /* [I] pv/ */
 
     uint32_t pause_count;          /* [D] by controllers */
@@ -212,6 +214,13 @@ extern void (*domain_state_changed)(void);
 /* Start-up: the idle vCPU of this CPU becomes current; the scheduler's hooks. */
 void domain_init(void);
 void domain_cpu_init(void);
+
+/* ---- device memory (device_memory.c) ---- */
+
+/* From now on guests may only map frames first..last read-only; -ENOSPC. And the opposite. */
+int must_check domain_iomem_protect(mfn_t first, mfn_t last);
+void domain_iomem_unprotect(mfn_t first, mfn_t last);
+bool domain_iomem_protected(mfn_t m);
 
 /* ---- vCPU states ---- */
 

@@ -10,6 +10,8 @@
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/console_io.h"
+#include "hypercall/ops.h"
+#include "hypercall/pirq.h"
 #include "memory/tlb.h"
 #include "platform/irq.h"
 #include "platform/lapic.h"
@@ -125,8 +127,11 @@ static void state_changed(void)
 void hooks_init_domains(void)
 {
     domain_parts[0] = &event_part;
-    domain_parts[1] = &grant_part;
-    domain_parts[2] = &pv_part;
+    domain_parts[1] = &pirq_part;
+    domain_parts[2] = &hypercall_part;
+    domain_parts[3] = &grant_part;
+    domain_parts[4] = &pv_part;
+    event_pirq_ops = &pirq_event_ops;
     guest_switch_ops = &switch_ops_pv;
     domain_machine_shutdown = machine_shutdown;
     domain_state_changed = state_changed;
