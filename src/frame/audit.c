@@ -40,6 +40,9 @@ static unsigned mistakes;
 
 void frame_audit_register(struct frame_audit_source *s)
 {
+    for (const struct frame_audit_source *each = sources; each; each = each->next)
+        if (each == s)
+            return;
     s->next = sources;
     sources = s;
 }

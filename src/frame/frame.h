@@ -202,7 +202,8 @@ extern bool (*frame_descriptor_ok)(uint64_t *desc);
 unsigned frame_audit(void);
 
 /* Who else holds references: cr3 and descriptor frames (pv/), grant mappings (grant/), ... Each
- * `count` function says what it holds by the two functions below. Registered once, at start. */
+ * `count` function says what it holds by the two functions below. Registered at start; a second
+ * time does nothing. */
 struct frame_audit_source {
     struct frame_audit_source *next;
     const char *name;
