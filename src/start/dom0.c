@@ -129,6 +129,8 @@ static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t 
     while (rc == -ERESTART);
     if (rc)
         panic("domain 0's first page tables or registers were refused (%d)", rc);
+    v->initialised = true;
+    vcpu_pause_clear(v, VCPU_DOWN_BIT);
 }
 
 static void init_code make_domain(struct dom0 *b)

@@ -134,6 +134,7 @@ void hooks_init_domains(void)
     event_pirq_ops = &pirq_event_ops;
     guest_switch_ops = &switch_ops_pv;
     domain_machine_shutdown = machine_shutdown;
+    domain_crash_dump = pv_crash_dump;
     domain_state_changed = state_changed;
     refuse_current_ring = current_ring;
     pv_mm_init();
