@@ -183,5 +183,12 @@ long pv_callback_op(uint32_t cmd, uint64_t arg);
 long pv_set_callbacks(uint64_t event, uint64_t failsafe, uint64_t syscall);
 long pv_nmi_op(uint32_t cmd, uint64_t arg);
 
+/* ---- dumps (pv/dump.c): no lock is taken; v is current or does not run ---- */
+/* Registers, callbacks and the top of the stack. */
+void pv_vcpu_dump(struct vcpu *v);
+/* domain_crash_dump: that, and the page tables for rip, rsp and cr2. Of domain 0 always, of others
+ * at guest_loglvl=debug. */
+void pv_crash_dump(struct vcpu *v);
+
 /* How domains come to be paravirtual: init, vCPU init, release, free. */
 extern const struct domain_part pv_part;
