@@ -14,7 +14,7 @@
 
 static long op_yield(struct vcpu *v, uint64_t arg)
 {
-    sched_yield();
+    sched_unit_yield();
     return 0;
 }
 

@@ -235,7 +235,7 @@ void sched_sleep_sync(struct sched_unit *u)
     }
 }
 
-void sched_yield(void)
+void sched_unit_yield(void)
 {
     struct run_queue *q = this_cpu_ptr(run_queue);
 

@@ -44,8 +44,8 @@ void sched_sleep(struct sched_unit *u);
  * no lock that a hypercall of the unit could want. */
 void sched_sleep_sync(struct sched_unit *u);
 void sched_wake(struct sched_unit *u);
-/* The running unit goes behind the others of its CPU. */
-void sched_yield(void);
+/* The running unit goes behind the others of its CPU. (sched_yield is a name of POSIX.) */
+void sched_unit_yield(void);
 /* Moves the unit to the queue of `cpu`, which is online, and keeps it there if `pin`. A running
  * unit moves when it is next switched out. */
 void sched_move(struct sched_unit *u, unsigned cpu, bool pin);

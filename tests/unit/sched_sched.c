@@ -144,12 +144,12 @@ static void test_yield(void **state)
     fresh(1);
     sched_wake(&unit[0]);
     settle(1);
-    sched_yield(); /* to nobody */
+    sched_unit_yield(); /* to nobody */
     assert_false(softirq_pending());
     sched_wake(&unit[1]);
     settle(1);
     u = sched_current();
-    sched_yield();
+    sched_unit_yield();
     settle(1);
     assert_ptr_not_equal(sched_current(), u);
 }
@@ -245,7 +245,7 @@ static void test_random_walk(void **state)
             sched_sleep(u);
             break;
         case 3:
-            sched_yield();
+            sched_unit_yield();
             break;
         case 4:
             sched_move(u, (unsigned)rand() % CPUS, rand() % 2);
