@@ -108,6 +108,20 @@ static void init_code clear_initrd_tail(const struct dom0 *b)
                PAGE_SIZE - (len & ~PAGE_MASK));
 }
 
+/* The kernel unpins the first tables when it has made better ones. */
+static void init_code pin_tables(struct domain *d, mfn_t l4)
+{
+    int rc;
+
+    lock(&d->pv->mmu);
+    do
+        rc = frame_pin(&d->memory, l4, FRAME_L4);
+    while (rc == -ERESTART);
+    unlock(&d->pv->mmu);
+    if (rc)
+        panic("domain 0's first page tables were refused (%d)", rc);
+}
+
 static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t l4)
 {
     static struct vcpu_guest_context c init_data;
@@ -128,7 +142,7 @@ static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t 
         rc = pv_vcpu_set_context(v, &c);
     while (rc == -ERESTART);
     if (rc)
-        panic("domain 0's first page tables or registers were refused (%d)", rc);
+        panic("domain 0's first registers were refused (%d)", rc);
     v->initialised = true;
     vcpu_pause_clear(v, VCPU_DOWN_BIT);
 }
@@ -178,6 +192,7 @@ void init_code dom0_build(void)
     write_p2m(b);
     l4 = dom0_make_tables(b);
     write_start_info(b);
+    pin_tables(b->d, l4);
     set_registers(b->d->vcpu[0], b, l4);
     domain_wallclock_update(b->d);
 

@@ -30,7 +30,7 @@ PARAM_BOOL("noreboot", noreboot);
 
 static void guest_iret_failed(unsigned vector, uint32_t error)
 {
-    pv_iret_failed(current());
+    pv_iret_failed(current(), vector, error);
 }
 
 static const struct trap_ops trap_ops_pv = {
