@@ -142,19 +142,9 @@ void pv_deliver_failsafe(struct vcpu *v, const uint16_t sel[4])
     bounce(v, &cpu_local()->guest, &b);
 }
 
-void pv_iret_failed(struct vcpu *v)
+void pv_iret_failed(struct vcpu *v, unsigned vector, uint32_t error)
 {
-    const uint16_t sel[4] = {read_ds(), read_es(), read_fs(), read_gs()};
-    const struct regs *regs = &cpu_local()->guest;
-
-    /* The frame that does not work must not come back as the frame of the kernel itself for ever:
-     * without a callback the guest has no way to answer. */
-    if (v->pv->failsafe.address == 0) {
-        domain_crash(v->domain, "cannot return to %04x:%lx, stack %04x:%lx", regs->cs, regs->rip,
-                     regs->ss, regs->rsp);
-        return;
-    }
-    pv_deliver_failsafe(v, sel);
+    pv_inject_trap(v, vector, error);
 }
 
 void pv_deliver_syscall(struct vcpu *v, struct regs *regs)

@@ -120,11 +120,9 @@ static long callback_unregister(uint64_t arg)
     case CALLBACKTYPE_failsafe:
     case CALLBACKTYPE_syscall:
     case CALLBACKTYPE_syscall32:
-        return refuse(-EINVAL, "callback %u cannot be unregistered", r.type);
     case TYPE_SYSENTER:
     case TYPE_SYSENTER_OLD:
-        pv->sysenter = (struct pv_callback){0};
-        return 0;
+        return refuse(-EINVAL, "callback %u cannot be unregistered", r.type);
     default:
         return refuse(-ENOSYS, "callback: no type %u", r.type);
     }

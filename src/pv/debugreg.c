@@ -111,6 +111,8 @@ static unsigned alias(const struct vcpu *v, unsigned reg)
 int pv_debugreg_set(struct vcpu *v, unsigned reg, uint64_t val)
 {
     reg = alias(v, reg);
+    if (reg >= 6 && reg <= 7 && val >> 32)
+        return refuse(-EINVAL, "debug register %u: %#lx", reg, val);
     switch (reg) {
     case 0:
     case 1:
@@ -123,7 +125,7 @@ int pv_debugreg_set(struct vcpu *v, unsigned reg, uint64_t val)
     case 7:
         return set_control(v, val);
     default:
-        return refuse(-EINVAL, "debug register %u", reg);
+        return refuse(-ENODEV, "debug register %u", reg);
     }
 }
 
@@ -144,7 +146,7 @@ int pv_debugreg_get(struct vcpu *v, unsigned reg, uint64_t *val)
         *val = v->pv->dr7 | v->pv->dr7_emul | DR7_RESERVED_ONE;
         return 0;
     default:
-        return refuse(-EINVAL, "debug register %u", reg);
+        return refuse(-ENODEV, "debug register %u", reg);
     }
 }
 

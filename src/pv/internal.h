@@ -75,7 +75,7 @@ unsigned pv_code_bits(struct vcpu *v, uint16_t cs);
 #define DESC_DB        (1ull << 54)
 #define DESC_G         (1ull << 55)
 
-/* ---- debugreg.c: 0, or -EPERM (reserved), -EINVAL ---- */
+/* ---- debugreg.c: 0; -ENODEV: no such register; -EPERM, -EINVAL: not for guests ---- */
 int must_check pv_debugreg_set(struct vcpu *v, unsigned reg, uint64_t val);
 int must_check pv_debugreg_get(struct vcpu *v, unsigned reg, uint64_t *val);
 /* Loads all of v's into the processor. */

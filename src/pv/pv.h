@@ -122,8 +122,8 @@ void pv_deliver_event(struct vcpu *v); /* the event callback; upcall mask set */
 void pv_deliver_syscall(struct vcpu *v, struct regs *regs);
 /* The failsafe callback: sel is ds, es, fs, gs as they should be. */
 void pv_deliver_failsafe(struct vcpu *v, const uint16_t sel[4]);
-/* The IRET to the frame at cpu_local()->guest faulted. */
-void pv_iret_failed(struct vcpu *v);
+/* The IRET to the frame at cpu_local()->guest faulted: the guest gets that fault itself. */
+void pv_iret_failed(struct vcpu *v, unsigned vector, uint32_t error);
 
 /* ---- entries (pv/trap.c), called by cpu/ for exceptions that came from a PV guest ---- */
 void pv_handle_trap(
