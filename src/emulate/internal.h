@@ -256,7 +256,7 @@ static inline uint64_t mask_of(unsigned int bytes)
 
 static inline uint64_t sign_of(unsigned int bytes)
 {
-    return 1ull << (bits_of(bytes) - 1);
+    return (mask_of(bytes) >> 1) + 1;
 }
 
 static inline int64_t sign_extend(uint64_t val, unsigned int bytes)

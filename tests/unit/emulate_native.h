@@ -24,6 +24,7 @@ struct native_state {
 
 /* Places in the gregs of a signal frame; <ucontext.h> tells them only to GNU sources. */
 #define GREG_RIP    16
+#define GREG_CSGSFS 18
 #define GREG_TRAPNO 20
 
 uint64_t native_stack, native_return, native_scratch;
@@ -31,6 +32,7 @@ struct native_state *native_current;
 void *native_entry;
 static volatile int native_vector;
 static uint8_t *native_page; /* one page of code, then one page that cannot be fetched */
+static uint8_t *native_low;  /* a page below 4 GiB, for compatibility mode */
 
 void native_enter(struct native_state *state);
 void native_leave(void);
@@ -61,18 +63,24 @@ __asm__(".text\n"
         "popfq\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
         "ret\n");
 
+static inline bool native_inside(const uint8_t *rip, const uint8_t *page)
+{
+    return page && rip >= page && rip <= page + PAGE_SIZE;
+}
+
 static inline void native_fault(int sig, siginfo_t *info, void *uc)
 {
     greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
     uint8_t *rip = (uint8_t *)regs[GREG_RIP];
 
-    if (rip < native_page || rip > native_page + PAGE_SIZE) {
+    if (!native_inside(rip, native_page) && !native_inside(rip, native_low)) {
         signal(sig, SIG_DFL); /* the test's own fault */
         return;
     }
     native_vector = regs[GREG_TRAPNO];
     native_return = info->si_addr == native_page + PAGE_SIZE;
     regs[GREG_RIP] = (greg_t)native_leave;
+    regs[GREG_CSGSFS] = (regs[GREG_CSGSFS] & ~0xffffll) | 0x33;
 }
 
 /* Maps the code page where nothing else is within reach of a displacement. */
@@ -116,6 +124,50 @@ static inline int native_run(const uint8_t *insn, unsigned int bytes, struct nat
     memcpy(native_page + bytes, jump, sizeof(jump));
     memcpy(native_page + bytes + sizeof(jump), &back, sizeof(back));
     native_entry = native_page;
+    native_vector = NATIVE_OKAY;
+    native_enter(state);
+    return native_vector;
+}
+
+/* Maps the page for 32-bit code, and loads the data segments, which must not be null there. */
+static inline int native_init_32(void)
+{
+    uint16_t user_ds = 0x2b;
+
+    native_low = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    if (native_low == MAP_FAILED)
+        return -1;
+    __asm__ volatile("mov %0, %%ds\n mov %0, %%es" ::"r"(user_ds));
+    return 0;
+}
+
+/* Where native_run_32() puts the instruction. */
+static inline uint64_t native_rip_32(void)
+{
+    return (uint64_t)native_low + 64;
+}
+
+/* As native_run(), in 32-bit mode: far jumps lead there and back. */
+static inline int native_run_32(const uint8_t *insn, unsigned int bytes, struct native_state *state)
+{
+    static const uint8_t enter[6] = {0xff, 0x2d}; /* ljmp *0(%rip), 32-bit offset and selector */
+    static const uint8_t leave[6] = {0xff, 0x25}; /* jmp *0(%rip) */
+    uint32_t there = native_rip_32(), back = (uint64_t)native_low + 128;
+    uint16_t user_cs32 = 0x23, user_cs64 = 0x33;
+    void *out = native_leave;
+    uint8_t *at = (uint8_t *)native_rip_32();
+
+    memcpy(native_low, enter, 6);
+    memcpy(native_low + 6, &there, 4);
+    memcpy(native_low + 10, &user_cs32, 2);
+    memcpy(at, insn, bytes);
+    at[bytes] = 0xea; /* ljmp to the 64-bit code below */
+    memcpy(at + bytes + 1, &back, 4);
+    memcpy(at + bytes + 5, &user_cs64, 2);
+    memcpy(native_low + 128, leave, 6);
+    memcpy(native_low + 134, &out, 8);
+    native_entry = native_low;
     native_vector = NATIVE_OKAY;
     native_enter(state);
     return native_vector;
