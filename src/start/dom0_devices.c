@@ -52,8 +52,12 @@ static void init_code memory_permissions(struct domain *d)
     deny_frames(d, MSI_WINDOW, MSI_WINDOW + 0xff);
     for (unsigned i = 0; i < ACPI_IOAPICS && ioapic_address(i); i++)
         deny_frames(d, ioapic_address(i) >> PAGE_SHIFT, ioapic_address(i) >> PAGE_SHIFT);
-    if (acpi_info.hpet_address)
-        deny_frames(d, acpi_info.hpet_address >> PAGE_SHIFT, acpi_info.hpet_address >> PAGE_SHIFT);
+    if (acpi_info.hpet_address) { /* ACPI code reads it */
+        mfn_t hpet = mfn(acpi_info.hpet_address >> PAGE_SHIFT);
+
+        if (domain_iomem_protect(hpet, hpet))
+            panic("no room in the list of read-only device memory");
+    }
 }
 
 void init_code dom0_permissions(struct domain *d)

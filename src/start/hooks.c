@@ -9,7 +9,7 @@
 #include "domain/domain.h"
 #include "event/event.h"
 #include "grant/grant.h"
-#include "hypercall/console_io.h"
+#include "hypercall/debug_keys.h"
 #include "hypercall/ops.h"
 #include "hypercall/pirq.h"
 #include "memory/tlb.h"
@@ -95,7 +95,9 @@ void hooks_install(void)
     softirq_kick = kick;
     tlb_ipi = send_flush;
     lock_spin_poll = tlb_serve;
-    uart_receive = console_input;
+    softirq_register(SOFTIRQ_CONSOLE, console_softirq);
+    log_ring_notify = console_ring_changed;
+    uart_receive = console_receive;
 }
 
 /* ---- domains ---- */
