@@ -9,6 +9,7 @@ enum softirq {
     SOFTIRQ_TIMER,    /* time/timer.c: deadlines have passed */
     SOFTIRQ_SCHEDULE, /* sched/: choose again */
     SOFTIRQ_TASK,     /* base/softirq.c: deferred functions */
+    SOFTIRQ_CONSOLE,  /* hypercall/: debug keys, VIRQ_CON_RING */
     SOFTIRQ_GUEST,    /* domain/: the current vCPU has something to look at (NMI, exit work) */
     SOFTIRQ_RCU,      /* domain/: frees what nobody can see any more */
     SOFTIRQ_COUNT,
