@@ -48,23 +48,11 @@ struct domain *domain_get(domid_t id)
     return found;
 }
 
-/* The pages of the hypervisor's that the domain sees are its frames no longer. What another domain
- * has mapped just now cannot be taken back; it stays shared. */
-static void unshare_pages(struct domain *d)
-{
-    for (unsigned p = 0; p < DOMAIN_PARTS && domain_parts[p]; p++)
-        if (domain_parts[p]->domain_unshare)
-            domain_parts[p]->domain_unshare(d);
-    if (d->shared_info && frame_owner_of(virt_to_mfn(d->shared_info)) == &d->memory &&
-        frame_unshare(&d->memory, d->shared_info))
-        log_warn("domain %u is gone, its shared info is mapped", d->id);
-}
-
 static void domain_free(struct domain *d)
 {
-    unshare_pages(d);
-    if (d->shared_info && frame_owner_of(virt_to_mfn(d->shared_info)) == &d->memory)
-        d->shared_info = NULL; /* lost */
+    static const struct frame_owner_ops gone; /* nobody asks after a domain that is being freed */
+
+    d->memory.ops = &gone;
     for (unsigned p = DOMAIN_PARTS; p-- > 0;) {
         const struct domain_part *part = domain_parts[p];
 
@@ -330,7 +318,6 @@ int domain_destroy(struct domain *d)
         rc = frame_owner_release_all(&d->memory);
     if (rc)
         return rc;
-    unshare_pages(d);
     lock(&d->lock);
     d->state = DOMAIN_DEAD;
     unlock(&d->lock);

@@ -185,9 +185,6 @@ struct domain_part {
     int (*vcpu_init)(struct vcpu *v);
     /* Gives up what it holds of the guest's or of others; -ERESTART: call again. */
     int (*domain_release)(struct domain *d);
-    /* The domain has no frames and no page tables of its own any more: takes back the pages of the
-     * hypervisor's that it could see. */
-    void (*domain_unshare)(struct domain *d);
     void (*vcpu_free)(struct vcpu *v);
     void (*domain_free)(struct domain *d);
 };

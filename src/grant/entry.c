@@ -86,8 +86,6 @@ static void unmark(struct gnttab *t, uint32_t ref, uint16_t clear)
 {
     uint16_t *word;
 
-    if (ref >= grant_count(t))
-        return; /* the pages went with the death of the domain */
     word = t->version == 1 ? &entry_v1(t, ref)->flags : status_at(t, ref);
     __atomic_fetch_and(word, (uint16_t)~clear, __ATOMIC_SEQ_CST);
 }

@@ -2,7 +2,7 @@
 /* The pages of a grant table: made, grown, given to the guest, taken away at its end. Public
  * grant_table.h. */
 #include "grant/table.h"
-#include "base/log.h"
+#include "base/panic.h"
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "memory/layout.h"
@@ -247,12 +247,24 @@ int grant_change_version(struct domain *d, uint32_t version)
 
 /* ---- life ---- */
 
+/* The domain is freed only after everybody has unmapped its pages. */
+static void page_free(struct domain *d, void *page)
+{
+    if (frame_unshare(&d->memory, page))
+        BUG();
+    heap_page_free(page);
+}
+
 static void table_free(struct domain *d)
 {
     struct gnttab *t = d->grants;
 
     if (!t)
         return;
+    for (uint32_t i = 0; i < t->frames; i++)
+        page_free(d, t->shared[i]);
+    for (uint32_t i = 0; i < t->status_frames; i++)
+        page_free(d, t->status[i]);
     for (uint32_t i = 0; t->active && i < t->active_frames; i++)
         heap_free(t->active[i]);
     for (uint32_t i = 0; t->mapping && i < t->mappings / MAPPINGS_PER_CHUNK; i++)
@@ -290,36 +302,9 @@ static int table_init(struct domain *d, const struct domain_config *c)
     return -ENOMEM;
 }
 
-/* The domain has no page tables any more: its own mappings of the pages are gone. A page that a
- * tool of another domain has mapped just now stays the hypervisor's and is lost. */
-static void table_unshare(struct domain *d)
-{
-    struct gnttab *t = d->grants;
-    uint32_t frames, status, lost = 0;
-
-    if (!t)
-        return;
-    lock(&t->lock);
-    frames = t->frames;
-    status = t->status_frames;
-    t->frames = t->status_frames = 0; /* entries are not marked any more */
-    unlock(&t->lock);
-    for (uint32_t i = 0; i < frames + status; i++) {
-        void *page = i < frames ? t->shared[i] : t->status[i - frames];
-
-        if (frame_unshare(&d->memory, page))
-            lost++;
-        else
-            heap_page_free(page);
-    }
-    if (lost)
-        log_warn("domain %u is gone, %u frames of its grant table are mapped", d->id, lost);
-}
-
 const struct domain_part grant_part = {
     .name = "grants",
     .domain_init = table_init,
     .domain_release = grant_release_mappings,
-    .domain_unshare = table_unshare,
     .domain_free = table_free,
 };

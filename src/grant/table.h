@@ -59,7 +59,7 @@ struct gnttab {
     void **shared;          /* [I] pointers [G]: pages, the guest's view */
     grant_status_t **status;
     struct active **active; /* V1_PER_FRAME for each shared page */
-    uint32_t active_frames; /* [G] of `active`; stays when the pages go */
+    uint32_t active_frames; /* [G] of `active` */
 
     struct lock map_lock;     /* RANK_MAPTRACK: [M] */
     struct mapping **mapping; /* [I] pointers [M] */
