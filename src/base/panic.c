@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end: the message, where we were, how we came there; then the machine stops or is reset.
+ * The end: the message, where we were, how we came there; then the machine stops, so that it can be
+ * read.
  *
  * The first CPU that panics prints; others that panic meanwhile stop silently, and a second panic
  * of the same CPU goes straight to the end. Backtraces follow the frame pointers, which all code
@@ -10,7 +11,6 @@
 
 #include "base/panic.h"
 #include "base/log.h"
-#include "base/param.h"
 #include "base/percpu.h"
 #include "base/symbols.h"
 #include "lib/printf.h"
@@ -19,11 +19,8 @@
 
 void (*panic_dump)(void);
 void (*panic_stop_others)(void);
-void (*panic_reboot)(void);
 
 static uint32_t panicking; /* [a] CPU + 1 of the first */
-static bool noreboot;
-PARAM_BOOL("noreboot", noreboot);
 
 /* Another CPU panicked first: silence. A second panic of the same CPU: straight to the end. */
 static bool first_panic(void)
@@ -40,8 +37,6 @@ static bool first_panic(void)
 
 static noreturn void finish(void)
 {
-    if (!noreboot && panic_reboot)
-        panic_reboot();
     __atomic_store_n(&panicking, 0, __ATOMIC_RELAXED);
     cpu_stop();
 }

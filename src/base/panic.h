@@ -4,8 +4,8 @@
 
 #include "lib/types.h"
 
-/* Prints the message, the registers and a backtrace with symbols, then stops the machine (or
- * reboots it: "noreboot" absent). Does not return. */
+/* Prints the message, the registers and a backtrace with symbols, then stops the machine. Does
+ * not return. */
 noreturn void panic(const char *fmt, ...) printf_like(1, 2) cold;
 
 /* The same for a fault: the registers and the backtrace are those of `r`. */
@@ -13,10 +13,9 @@ struct regs;
 noreturn void panic_at(const struct regs *r, const char *fmt, ...) printf_like(2, 3) cold;
 
 /* Hooks, each may be NULL. [I] panic_dump prints more after the message (start/); panic_stop_others
- * halts the other CPUs (cpu/); panic_reboot resets the machine (platform/power.c). */
+ * halts the other CPUs (cpu/). */
 extern void (*panic_dump)(void);
 extern void (*panic_stop_others)(void);
-extern void (*panic_reboot)(void);
 
 /* Prints a frame with log_key(); `backtrace_print` follows the frame pointers from `fp` through the
  * stack of this CPU, starting with the address `pc`. */

@@ -247,5 +247,4 @@ void power_reboot(void)
 void power_init(void)
 {
     read_dsdt();
-    panic_reboot = power_reboot;
 }

@@ -4,7 +4,7 @@
 
 #include "lib/types.h"
 
-/* Registers power_reboot with panic(). */
+/* Reads from the DSDT how to power off. */
 void power_init(void);
 
 /* What domain 0's ACPI code wants written (XENPF_enter_acpi_sleep), checked to be a sleep request:

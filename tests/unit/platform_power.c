@@ -117,7 +117,7 @@ static void reset_order(void **state)
     assert_string_equal(trace, "cf9=f/1 cf9=f/1 cf9=2/1 cf9=6/1 64=fe/1 ");
     fresh();
     param_parse("reboot=kbd");
-    assert_true(host_panics(panic_reboot()));
+    assert_true(host_panics(power_reboot()));
     assert_string_equal(trace, "64=fe/1 cf9=2/1 cf9=6/1 64=fe/1 ");
 }
 
