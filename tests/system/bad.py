@@ -37,6 +37,7 @@ def broken_kernels():
     first = struct.unpack_from("<Q", elf, 32)[0]
     struct.pack_into("<Q", wild, first + 32, 1 << 60)  # file size of the first segment
     no_notes = re.sub(rb"(\x04\0\0\0.\0\0\0.\0\0\0)Xen\0", rb"\1Nex\0", elf, flags=re.DOTALL)
+    garbage = noise(1 << 20) + struct.pack("<I", len(elf))  # of a length that is believable
     huge = bytearray(image)
     struct.pack_into("<II", huge, 0x248, 0xfffff000, 0xfffff000)
     return {
@@ -44,11 +45,11 @@ def broken_kernels():
         "truncated-header": (image[:600], "neither|outside|short"),
         "empty": (b"x", "neither|short"),
         "corrupt": (image[:middle] + noise(64) + image[middle + 64:], "decompressed|damaged"),
-        "garbage-xz": (kernels.with_payload(image, b"\xfd7zXZ\0" + noise(1 << 20)),
+        "garbage-xz": (kernels.with_payload(image, b"\xfd7zXZ\0" + garbage),
                        "decompressed|damaged"),
-        "garbage-gzip": (kernels.with_payload(image, b"\x1f\x8b\x08\0" + noise(1 << 20)),
+        "garbage-gzip": (kernels.with_payload(image, b"\x1f\x8b\x08\0" + garbage),
                          "decompressed|damaged"),
-        "garbage-zstd": (kernels.with_payload(image, b"\x28\xb5\x2f\xfd" + noise(1 << 20)),
+        "garbage-zstd": (kernels.with_payload(image, b"\x28\xb5\x2f\xfd" + garbage),
                          "decompressed|damaged"),
         "unknown-compression": (kernels.with_payload(image, noise(1 << 20)), "neither"),
         "payload-outside": (bytes(huge), "outside"),
