@@ -35,7 +35,7 @@ const char *errno_name(int error)
     return "E?";
 }
 
-int refuse_record(struct refuse_site *site, int rc, unsigned n, const uint64_t *args)
+void refuse_record(struct refuse_site *site, int rc, unsigned n, const uint64_t *args)
 {
     struct refuse_ring *ring = refuse_current_ring ? refuse_current_ring() : NULL;
     struct refusal r = {.site = site, .rc = rc, .call = ring ? ring->call : ~0u};
@@ -52,7 +52,6 @@ int refuse_record(struct refuse_site *site, int rc, unsigned n, const uint64_t *
         refuse_format(&r, text, sizeof(text));
         log_guest(LOG_DEBUG, "%s", text);
     }
-    return rc;
 }
 
 void refuse_format(const struct refusal *r, char *buf, size_t len)

@@ -32,7 +32,7 @@ struct refuse_ring {
     uint32_t call; /* the hypercall in progress, set by the dispatcher */
 };
 
-int refuse_record(struct refuse_site *site, int rc, unsigned n, const uint64_t *args) cold;
+void refuse_record(struct refuse_site *site, int rc, unsigned n, const uint64_t *args) cold;
 /* The ring that refuse_record writes: of the current vCPU; [I] set by domain/. May return NULL. */
 extern struct refuse_ring *(*refuse_current_ring)(void);
 /* Writes the text of a refusal: "grant_table_op: -22: grant map: ... (file:line)". */
@@ -50,13 +50,16 @@ static inline void refuse_check_format(const char *fmt, ...)
 {
 }
 
-#define refuse(rc, fmt_, ...)                                                               \
-    ({                                                                                      \
-        static struct refuse_site refuse_site_                                              \
-            __attribute__((__section__("refuse_sites"), __aligned__(8))) = {                \
-                .file = __FILE__, .line = __LINE__, .fmt = (fmt_)};                         \
-        const uint64_t refuse_args_[] = {0, ##__VA_ARGS__};                                 \
-        if (0)                                                                              \
-            refuse_check_format(fmt_, ##__VA_ARGS__);                                       \
-        refuse_record(&refuse_site_, (rc), ARRAY_SIZE(refuse_args_) - 1, refuse_args_ + 1); \
+/* The value is `rc` itself, so that the compiler sees that it is an error. */
+#define refuse(rc, fmt_, ...)                                                                     \
+    ({                                                                                            \
+        static struct refuse_site refuse_site_                                                    \
+            __attribute__((__section__("refuse_sites"), __aligned__(8))) = {                      \
+                .file = __FILE__, .line = __LINE__, .fmt = (fmt_)};                               \
+        const uint64_t refuse_args_[] = {0, ##__VA_ARGS__};                                       \
+        const int refuse_rc_ = (rc);                                                              \
+        if (0)                                                                                    \
+            refuse_check_format(fmt_, ##__VA_ARGS__);                                             \
+        refuse_record(&refuse_site_, refuse_rc_, ARRAY_SIZE(refuse_args_) - 1, refuse_args_ + 1); \
+        refuse_rc_;                                                                               \
     })

@@ -48,8 +48,7 @@ void i8259_spurious(unsigned vector)
     if (line >= 8) {
         if (in_service(SLAVE, line - 8))
             out8(SLAVE, OCW2_EOI);
-        line = CASCADE; /* the master saw the slave in any case */
-        out8(MASTER, OCW2_EOI);
+        out8(MASTER, OCW2_EOI); /* it saw the slave in any case */
     } else if (in_service(MASTER, line)) {
         out8(MASTER, OCW2_EOI);
     }

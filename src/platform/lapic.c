@@ -12,6 +12,7 @@
 #include "base/panic.h"
 #include "hw/ops.h"
 #include "lib/errno.h"
+#include "lib/util.h"
 #include "memory/map.h"
 #include "platform/vectors.h"
 
@@ -270,7 +271,7 @@ static const struct timer_device oneshot_device = {"local APIC", oneshot_arm, on
 static uint64_t measure(const struct clock_source *c)
 {
     uint64_t mask = c->bits < 64 ? (1ull << c->bits) - 1 : ~0ull;
-    uint64_t wanted = c->hz * CALIBRATE_NS / NS_PER_SEC, passed = 0, last;
+    uint64_t wanted = max(c->hz * CALIBRATE_NS / NS_PER_SEC, 1ull), passed = 0, last;
     uint32_t start, end;
 
     set(REG_TIMER_INIT, ~0u);

@@ -4,7 +4,7 @@
 #pragma once
 
 #define VECTOR_8259           0x20u /* to 0x2f: spurious interrupts of the masked 8259s */
-#define VECTOR_DYNAMIC        0x30u /* to VECTOR_DYNAMIC_LAST: devices, given out per CPU by irq.c */
+#define VECTOR_DYNAMIC        0x30u /* devices: given out per CPU by irq.c */
 #define VECTOR_DYNAMIC_LAST   0xefu
 #define VECTOR_LINUX_SYSCALL  0x80u /* INT 0x80 of PV guests has a gate of its own */
 #define VECTOR_PV32_HYPERCALL 0x82u

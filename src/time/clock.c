@@ -67,7 +67,7 @@ static uint64_t measure(const struct clock_source *c)
 
 static uint64_t measure_middle(const struct clock_source *c)
 {
-    uint64_t hz[ROUNDS];
+    uint64_t hz[ROUNDS] = {0};
 
     for (unsigned n = 0; n < ROUNDS; n++) {
         uint64_t v = measure(c);
