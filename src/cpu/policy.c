@@ -406,10 +406,10 @@ static void make_pv_max(const uint32_t host[FEATURE_WORDS])
         word_set(words, X86_FEATURE_IBPB, true);
     word_set(words, X86_FEATURE_HYPERVISOR, true);
     word_set(words, X86_FEATURE_OSXSAVE, false); /* dynamic */
-    set_masked(p, words);
     p->basic[5] = p->basic[6] = p->basic[0xa] = (struct cpuid_leaf){0};
-    p->max_basic = min(p->max_basic, 0xdu);
-    p->max_extended = min(p->max_extended, 0x80000021u);
+    p->max_basic = min(p->max_basic, POLICY_BASIC - 1);
+    p->max_extended = min(p->max_extended, 0x80000000u + POLICY_EXTENDED - 1);
+    set_masked(p, words);
 }
 
 static void make_pv_default(void)

@@ -293,9 +293,9 @@ static const struct msr_rule rules[] = {
     {MSR_SYSCFG, MSR_SYSCFG, read_amd_host, NULL},
     {MSR_HWCR, MSR_HWCR, read_amd_host, write_amd},
     {MSR_NB_CFG, MSR_NB_CFG, read_amd, write_amd},
+    {MSR_PATCH_LOADER, MSR_PATCH_LOADER, NULL, write_amd},
     {MSR_MMIO_CONF, MSR_MMIO_CONF, read_amd, write_amd},
     {MSR_PSTATE_LIMIT, MSR_PSTATE_DEF7, read_amd, write_amd},
-    {MSR_PATCH_LOADER, MSR_PATCH_LOADER, NULL, write_amd},
     {MSR_DR1_MASK, MSR_DR1_MASK + 2, read_dr_mask, write_dr_mask},
     {MSR_DR0_MASK, MSR_DR0_MASK, read_dr_mask, write_dr_mask},
 };
