@@ -11,7 +11,7 @@ uint64_t *mm_walk(const struct domain *d, mfn_t l4, uint64_t va, mfn_t *l1)
 {
     mfn_t m = l4;
 
-    if (unlikely(!guest_range_ok(va, 1)))
+    if (unlikely(!guest_range_ok(va, 1) || mfn_eq(l4, INVALID_MFN)))
         return NULL;
     for (unsigned level = 4; level > 1; level--) {
         uint64_t e = ((uint64_t *)mfn_to_virt(m))[pt_index(va, level)];
@@ -34,7 +34,7 @@ int pv_find_l1e(struct vcpu *v, uint64_t va, mfn_t *l1, unsigned *index)
     uint64_t *pe;
 
     lock(&d->pv->mmu);
-    pe = mfn_eq(root, INVALID_MFN) ? NULL : mm_walk(d, root, va, l1);
+    pe = mm_walk(d, root, va, l1);
     unlock(&d->pv->mmu);
     if (!pe)
         return refuse(-EINVAL, "no L1 table maps %lx", va);

@@ -16,6 +16,7 @@
 void host_memory_init(void);
 
 unsigned pvg_arg_pfn = 12, pvg_continued, pvg_preempt;
+unsigned pvg_abandon;
 uint64_t pvg_seed = 1;
 
 /* What the skipped files would define. */
@@ -169,24 +170,44 @@ struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged)
 
 void pvg_run(struct pvguest *g, unsigned n)
 {
-    struct vcpu *v = &g->v[n];
+    struct vcpu *v = &g->v[n], *before = current();
 
     cpu_local()->current = v;
     v->unit.cpu = cpu_id();
     bit_test_and_set_atomic(g->d.memory.dirty_cpus.bits, cpu_id());
     v->pv->in_kernel = true;
     pv_load_cr3(v);
+    if (before && before->domain != &g->d)
+        bit_test_and_clear_atomic(before->domain->memory.dirty_cpus.bits, cpu_id());
+}
+
+/* CPUs that run the guest run nothing from now on. */
+static void stop(struct pvguest *g)
+{
+    unsigned me = cpu_id();
+
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+        if (!cpu_locals[cpu]->current || cpu_locals[cpu]->current->domain != &g->d)
+            continue;
+        host_cpu_select(cpu);
+        cpu_local()->current = NULL;
+        write_cr3(hv_cr3());
+        bit_test_and_clear_atomic(g->d.memory.dirty_cpus.bits, cpu);
+    }
+    host_cpu_select(me);
+}
+
+void pvg_kill(struct pvguest *g)
+{
+    stop(g);
+    g->d.memory.dying = true;
+    while (pv_mm_destroy(&g->d) == -ERESTART)
+        ;
 }
 
 void pvg_free(struct pvguest *g)
 {
-    for (unsigned cpu = 0; cpu < cpu_count; cpu++)
-        if (cpu_locals[cpu] && cpu_locals[cpu]->current &&
-            cpu_locals[cpu]->current->domain == &g->d)
-            cpu_locals[cpu]->current = NULL;
-    g->d.memory.dying = true;
-    while (pv_mm_destroy(&g->d) == -ERESTART)
-        ;
+    pvg_kill(g);
     CHECK(frame_owner_is_empty(&g->d.memory));
     list_del(&g->d.link);
     pv_perdomain_free(&g->d);
@@ -214,6 +235,8 @@ static long call(long (*fn)(uint64_t, uint32_t, uint64_t, uint32_t), uint64_t a,
         v->continued = false;
         cpu_local()->work = 0;
         pvg_continued++;
+        if (pvg_abandon && pvg_random(pvg_abandon) == 0)
+            return -ERESTART;
         rc = fn(r->rdi, r->rsi, r->rdx, r->r10);
     }
     cpu_local()->work = 0;

@@ -29,7 +29,9 @@ struct pvguest {
  * other CPUs are served at once. */
 void pvg_machine(size_t ram_bytes, unsigned cpus);
 struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged);
-/* Destroys it and everything it owns. */
+/* It gives up all that it holds; others may still map its frames. */
+void pvg_kill(struct pvguest *g);
+/* The same, and forgets it: nobody maps its frames. */
 void pvg_free(struct pvguest *g);
 /* Vcpu n of it runs on this CPU from now on, in kernel mode. */
 void pvg_run(struct pvguest *g, unsigned n);
@@ -60,5 +62,7 @@ long pvg_update(uint64_t ptr, uint64_t val);
 long pvg_ext(unsigned cmd, uint64_t mfn);
 /* Says true to hypercall_preempt once in n, by chance; 0: never. */
 extern unsigned pvg_preempt;
+/* And once in n such times the guest never comes back to the call: it returns -ERESTART then. */
+extern unsigned pvg_abandon;
 uint32_t pvg_random(uint32_t below);
 extern uint64_t pvg_seed;
