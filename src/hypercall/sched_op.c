@@ -192,11 +192,16 @@ static long watchdog(struct domain *d, const struct sched_watchdog *a)
 
 void sched_op_watchdogs_stop(struct domain *d)
 {
-    lock(&d->lock);
-    for (unsigned i = 0; i < DOMAIN_WATCHDOGS; i++)
-        if (d->watchdog[i].used)
-            watchdog_disarm(d, &d->watchdog[i]);
-    unlock(&d->lock);
+    for (unsigned i = 0; i < DOMAIN_WATCHDOGS; i++) {
+        struct domain_watchdog *w = &d->watchdog[i];
+
+        if (!w->used)
+            continue;
+        lock(&d->lock);
+        watchdog_disarm(d, w);
+        unlock(&d->lock);
+        timer_kill(&w->timer); /* the handler may be under way, and it looks at the domain */
+    }
 }
 
 static long op_watchdog(struct vcpu *v, uint64_t arg)
