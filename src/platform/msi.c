@@ -170,10 +170,8 @@ static int find_table(struct pci_device *d, paddr_t table_base)
 
     /* A virtual function's BARs are its physical function's: only domain 0 knows them. */
     if (d->virtfn)
-        bar = table_base ? table_base - (table & ~MSIX_BIR) : 0;
-    if (!bar)
-        return -EINVAL;
-    if (table_base && table_base != bar + (table & ~MSIX_BIR))
+        bar = table_base;
+    if (!bar || (table_base && table_base != bar))
         return -EINVAL;
     d->msix_table = bar + (table & ~MSIX_BIR);
     d->msix_pba = d->virtfn ? 0 : read_bar(d->addr, pba & MSIX_BIR);

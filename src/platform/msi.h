@@ -5,9 +5,9 @@
 #include "platform/irq.h"
 #include "platform/pci.h"
 
-/* Sets up one vector of the device's MSI-X table (`table_base`: machine address of the BAR region's
- * table as domain 0 knows it, 0: read the BAR), masked until irq_request. -ENODEV: the device has
- * no MSI-X; -EINVAL: no such entry, or the table lies elsewhere; -EEXIST; -ENOMEM. */
+/* Sets up one vector of the device's MSI-X table (`table_base`: machine address of the BAR that the
+ * table lies in, as domain 0 knows it; 0: read the BAR), masked until irq_request. -ENODEV: the
+ * device has no MSI-X; -EINVAL: no such entry, or the BAR is elsewhere; -EEXIST; -ENOMEM. */
 int must_check msix_setup(struct pci_device *dev, unsigned index, paddr_t table_base,
                           struct irq **irq);
 /* Sets up `count` vectors of MSI (1 without interrupt remapping). -ENODEV, -EEXIST, -ENOMEM;
