@@ -17,6 +17,7 @@ enum lock_rank {
     RANK_DOMLIST,       /* the list of domains, writers */
     RANK_DOMAIN,        /* a domain's life and vCPU states */
     RANK_PV,            /* a PV domain's page tables: update operations of one domain */
+    RANK_DEVICE,        /* set-up of devices and their MSIs, one operation at a time */
     RANK_GRANT,         /* a domain's grant table */
     RANK_MAPTRACK,      /* what a domain has mapped of others' grants */
     RANK_EVENT_HANDLER, /* which domain gets the global VIRQs */

@@ -11,6 +11,7 @@
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/pirq.h"
+#include "lib/printf.h"
 #include "memory/buddy.h"
 #include "memory/heap.h"
 #include "platform/clocks.h"
@@ -52,11 +53,10 @@ static void key_domains(void)
     struct vcpu *v;
 
     for_each_domain (d) {
-        log_key("domain %u: %s%s%s%s; %u references; paused %u times; %lu pages of %ld; "
-                "vm_assist %#lx",
-                d->id, state_name[d->state], d->privileged ? ", privileged" : "",
+        log_key("domain %u: %s%s%s%s; %u references; paused %u times; vm_assist %#lx", d->id,
+                state_name[d->state], d->privileged ? ", privileged" : "",
                 d->hardware ? ", drives the hardware" : "", d->shut_down ? ", shut down" : "",
-                d->refs, d->pause_count, d->memory.pages, (long)d->memory.max_pages, d->vm_assist);
+                d->refs, d->pause_count, d->vm_assist);
         for_each_vcpu (d, v)
             show_vcpu(v);
     }
@@ -105,12 +105,20 @@ static void key_refusal_sites(void)
 static void key_memory(void)
 {
     struct domain *d;
+    char limit[24];
 
+    for_each_domain (d) {
+        fmt_snprintf(limit, sizeof(limit), "at most %lu", d->memory.max_pages);
+        log_key("domain %u: %lu pages, %s, %lu shared by Argon, %lu promised", d->id,
+                d->memory.pages, d->memory.max_pages > max_mfn ? "no limit" : limit,
+                d->memory.heap_pages, d->memory.claim);
+    }
+}
+
+static void key_heap(void)
+{
     log_key("memory: %lu of %lu pages free, %lu in the heap, %lu promised", buddy_free_frames(),
             buddy_total_frames(), heap_frames(), frame_claims());
-    for_each_domain (d)
-        log_key("  domain %u: %lu pages, %lu shared by Argon, %lu promised", d->id, d->memory.pages,
-                d->memory.heap_pages, d->memory.claim);
 }
 
 /* All domains stand still meanwhile: the vCPU that is current does, since it is here. */
@@ -213,8 +221,8 @@ static const struct debug_key keys[] = {
     {'t', false, key_clocks, "clocks"},
     {'e', false, key_events, "event channels"},
     {'g', false, key_grants, "grants"},
-    {'m', false, key_memory, "memory"},
-    {'H', true, key_memory, "memory, as m"},
+    {'m', false, key_memory, "memory of domains"},
+    {'H', false, key_heap, "free memory and the heap"},
     {'i', false, key_interrupts, "interrupts and PIRQs"},
     {'z', false, ioapic_dump, "IO-APICs"},
     {'f', false, key_refusals, "the last hypercalls that failed, and why"},

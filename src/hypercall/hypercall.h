@@ -15,3 +15,5 @@ void hypercall_entry(struct regs *regs);
 void hypercall_entry32(struct regs *regs);
 /* From the exit path, while there is pending work or an event to deliver. */
 void guest_exit_work(void);
+/* Its name without "__HYPERVISOR_", NULL if it has none: refuse_call_name. */
+const char *hypercall_name(uint32_t op);

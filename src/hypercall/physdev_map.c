@@ -8,7 +8,6 @@
 #include "domain/guest_copy.h"
 #include "hypercall/pirq.h"
 #include "lib/errno.h"
-#include "platform/msi.h"
 
 static int must_check target(domid_t id, struct domain **d)
 {
@@ -25,50 +24,33 @@ static long map_gsi(struct domain *caller, struct domain *d, struct physdev_map_
     return pirq_map_gsi(d, (unsigned)a->index, &a->pirq);
 }
 
-/* The tables of a device's MSI-X vectors are Argon's: domain 0 may look. */
-static int must_check protect_tables(const struct pci_device *dev)
+static long map_msi_locked(struct domain *d, struct physdev_map_pirq *a, struct pci_address addr,
+                           struct irq **irq)
 {
-    uint64_t first = dev->msix_table >> PAGE_SHIFT;
-    uint64_t last = (dev->msix_table + dev->msix_count * 16u - 1) >> PAGE_SHIFT;
-
-    return dev->msix_table ? domain_iomem_protect(mfn(first), mfn(last)) : 0;
-}
-
-static int must_check set_up_msi(struct pci_device *dev, const struct physdev_map_pirq *a,
-                                 struct irq **irq)
-{
+    struct pci_device *dev = pci_device_find(addr);
     int rc;
 
-    if (!a->table_base)
-        return msi_setup(dev, 1, irq);
-    if (a->entry_nr < 0)
-        return -EINVAL;
-    rc = msix_setup(dev, (unsigned)a->entry_nr, a->table_base, irq);
-    if (!rc) {
-        rc = protect_tables(dev);
-        if (rc)
-            msi_teardown(*irq);
-    }
+    if (!dev)
+        return refuse(-ENODEV, "MSI of %04x:%02x devfn %#x: not a known device", addr.segment,
+                      addr.bus, addr.devfn);
+    rc = physdev_msi_setup_locked(dev, a->entry_nr, a->table_base, irq);
+    if (rc)
+        return rc;
+    rc = pirq_map_msi(d, *irq, dev, &a->pirq);
+    if (rc)
+        physdev_msi_teardown_locked(dev, *irq);
     return rc;
 }
 
 static long map_msi(struct domain *d, struct physdev_map_pirq *a, uint16_t segment)
 {
     struct pci_address addr = {segment, (uint8_t)a->bus, (uint8_t)a->devfn};
-    struct pci_device *dev = pci_device_find(addr);
-    struct irq *irq = NULL;
-    int rc;
+    struct irq *irq;
+    long rc;
 
-    if (!dev)
-        return refuse(-ENODEV, "MSI of %04x:%02x devfn %#x: not a known device", segment, addr.bus,
-                      addr.devfn);
-    rc = set_up_msi(dev, a, &irq);
-    if (rc)
-        return refuse(rc, "MSI entry %d of %04x:%02x devfn %#x", a->entry_nr, segment, addr.bus,
-                      addr.devfn);
-    rc = pirq_map_msi(d, irq, dev, &a->pirq);
-    if (rc)
-        msi_teardown(irq);
+    physdev_lock();
+    rc = map_msi_locked(d, a, addr, &irq);
+    physdev_unlock();
     return rc;
 }
 

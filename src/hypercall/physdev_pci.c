@@ -11,31 +11,56 @@
 
 static long add(struct pci_address a, bool extfn, bool virtfn, struct pci_address physfn)
 {
-    int rc = pci_device_add(a, extfn, virtfn, physfn);
+    int rc;
 
+    physdev_lock();
+    rc = pci_device_add(a, extfn, virtfn, physfn);
+    physdev_unlock();
     return rc ? refuse(rc, "new device %04x:%02x devfn %#x", a.segment, a.bus, a.devfn) : 0;
 }
 
+static int must_check unknown(struct pci_address a)
+{
+    return refuse(-ENODEV, "%04x:%02x devfn %#x: not a known device", a.segment, a.bus, a.devfn);
+}
+
+/* First its PIRQs go, whoever has them, then the device, unless a new one was mapped meanwhile. */
 static long remove_device(struct pci_address a)
 {
-    struct pci_device *dev = pci_device_find(a);
+    struct pci_device *dev;
+    int rc;
 
+    physdev_lock();
+    dev = pci_device_find(a);
+    physdev_unlock();
     if (!dev)
-        return refuse(-ENODEV, "%04x:%02x devfn %#x: not a known device", a.segment, a.bus,
-                      a.devfn);
+        return unknown(a);
     pirq_unmap_device(dev);
-    return pci_device_remove(a);
+    physdev_lock();
+    dev = pci_device_find(a);
+    if (!dev)
+        rc = unknown(a);
+    else if (!list_empty(&dev->entries))
+        rc = refuse(-EBUSY, "%04x:%02x devfn %#x: an MSI was mapped", a.segment, a.bus, a.devfn);
+    else
+        rc = pci_device_remove(a);
+    physdev_unlock();
+    return rc;
 }
 
 static long restore(struct pci_address a)
 {
-    struct pci_device *dev = pci_device_find(a);
+    struct pci_device *dev;
+    int rc = 0;
 
-    if (!dev)
-        return refuse(-ENODEV, "%04x:%02x devfn %#x: not a known device", a.segment, a.bus,
-                      a.devfn);
-    msi_restore(dev);
-    return 0;
+    physdev_lock();
+    dev = pci_device_find(a);
+    if (dev)
+        msi_restore(dev);
+    else
+        rc = unknown(a);
+    physdev_unlock();
+    return rc;
 }
 
 /* ---- bus and devfn of segment 0 ---- */
@@ -128,17 +153,19 @@ long physdev_restore_msi_ext(struct domain *d, uint64_t arg)
  * vector is set up, so there is nothing to remember; but the device must be one with MSI-X. */
 static long announce_msix(uint64_t arg)
 {
-    struct pci_address a;
     struct pci_device *dev;
+    struct pci_address a;
     int rc = read_device(arg, &a);
 
     if (rc)
         return rc;
+    physdev_lock();
     dev = pci_device_find(a);
     if (!dev || !dev->msix_cap)
-        return refuse(-ENODEV, "%04x:%02x devfn %#x: no device with MSI-X", a.segment, a.bus,
-                      a.devfn);
-    return 0;
+        rc =
+            refuse(-ENODEV, "%04x:%02x devfn %#x: no device with MSI-X", a.segment, a.bus, a.devfn);
+    physdev_unlock();
+    return rc;
 }
 
 long physdev_prepare_msix(struct domain *d, uint64_t arg)

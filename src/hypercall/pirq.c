@@ -7,16 +7,15 @@
  *
  * Tables and lines change under one lock. The handler takes it, notes whom to tell, with a
  * reference to each, and tells them without it: event channels have a lock of lower rank. */
+#include "hypercall/physdev.h"
 #include "hypercall/pirq.h"
 
-#include <xen/physdev.h>
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/refuse.h"
 #include "lib/errno.h"
 #include "memory/heap.h"
 #include "platform/ioapic.h"
-#include "platform/msi.h"
 
 struct line_guest {
     struct domain *d;
@@ -180,7 +179,8 @@ static int bind_locked(struct domain *d, unsigned pirq, struct pirq *p, bool sha
         rc = irq_request(l->irq, handle, l);
         if (rc) {
             l->nr_guests = 0;
-            return refuse(rc, "PIRQ %u of domain %u: no vector", pirq, d->id);
+            return refuse(rc, "PIRQ %u of domain %u: Argon's own interrupt, or no vector", pirq,
+                          d->id);
         }
     }
     p->bound = true;
@@ -351,7 +351,7 @@ static void line_free(struct line *l)
         return;
     irq_synchronize(l->irq);
     if (l->dev)
-        msi_teardown(l->irq);
+        physdev_msi_teardown(l->dev, l->irq);
     heap_free(l);
 }
 

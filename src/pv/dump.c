@@ -99,7 +99,8 @@ static void dump_stack(mfn_t root, uint64_t sp)
                 log_key("  %s", at ? line : "(ends here)");
                 return;
             }
-            at += (size_t)fmt_snprintf(line + at, sizeof(line) - at, "%016lx ", word);
+            at +=
+                (size_t)fmt_snprintf(line + at, sizeof(line) - at, "%s%016lx", k ? " " : "", word);
         }
         log_key("  %s", line);
     }

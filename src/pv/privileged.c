@@ -287,6 +287,7 @@ bool pv_emulate_privileged(struct vcpu *v, struct regs *regs)
     };
     enum emul_result rc = emul_decode(&c);
 
+    v->refusals.call = ~0u; /* what is refused from here on is no hypercall */
     if (rc == EMUL_OKAY) {
         enum emul_class class = emul_insn_class(&c.insn);
 

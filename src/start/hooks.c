@@ -10,6 +10,7 @@
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/debug_keys.h"
+#include "hypercall/hypercall.h"
 #include "hypercall/ops.h"
 #include "hypercall/pirq.h"
 #include "memory/tlb.h"
@@ -139,6 +140,7 @@ void hooks_init_domains(void)
     domain_crash_dump = pv_crash_dump;
     domain_state_changed = state_changed;
     refuse_current_ring = current_ring;
+    refuse_call_name = hypercall_name;
     pv_mm_init();
     softirq_register(SOFTIRQ_GUEST, exit_work);
     domain_init();

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/softirq.h"
+#include "base/symbols.h"
 #include "lib/util.h"
 #include "time/clock.h"
 
@@ -264,9 +265,12 @@ uint64_t timer_next(void)
 
 static void dump_tree(const struct timer *t, uint64_t now, unsigned *left)
 {
+    char name[80];
+
     for (; t && *left; t = t->next) {
         --*left;
-        log_key("    in %ld ns: %p(%p)", (int64_t)(t->expires - now), (void *)t->fn, t->data);
+        symbol_format((uintptr_t)t->fn, name, sizeof(name));
+        log_key("    in %ld ns: %s", (int64_t)(t->expires - now), name);
         if (t->child && t->child->expires < t->expires)
             log_key("    out of order");
     }
