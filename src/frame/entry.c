@@ -25,6 +25,19 @@ bool entry_flags_bad(unsigned level, uint64_t e)
 
 /* ---- L1 ---- */
 
+/* What the processor would cache (write-back, -through, -protected) is made uncached. */
+static uint64_t device_cache(uint64_t e)
+{
+    switch (e & PTE_CACHE_MASK) {
+    case 0:
+    case PTE_PWT:
+    case PTE_PAT | PTE_PWT:
+        return (e & ~PTE_CACHE_MASK) | PTE_PCD | PTE_PWT;
+    default:
+        return e;
+    }
+}
+
 static int device_get(struct frame_owner *to, struct frame_owner *po, mfn_t m, uint64_t *e)
 {
     struct frame_owner *o = po == &frame_owner_io ? to : po;
@@ -38,6 +51,7 @@ static int device_get(struct frame_owner *to, struct frame_owner *po, mfn_t m, u
         return refuse(rc, "L1 entry: domain %u may not map device frame %lx", o->domid, m.n);
     if (ro)
         *e &= ~PTE_RW;
+    *e = device_cache(*e);
     return 0;
 }
 
@@ -115,7 +129,7 @@ static inline int l1_same_frame(struct frame_owner *to, struct frame_owner *po, 
             if (rc)
                 return rc;
         }
-        return entry_store(pe, e, how, &old) ? 0 : -EAGAIN;
+        return entry_store(pe, device_cache(e), how, &old) ? 0 : -EAGAIN;
     }
     e |= old & PTE_GRANT;
     if (!to->any_cache)

@@ -31,6 +31,7 @@ static int vcpu_init(struct vcpu *v)
     timer_init(&v->singleshot, vcpu_op_singleshot_fired, v);
     timer_init(&v->periodic, vcpu_op_periodic_fired, v);
     timer_init(&v->poll_timer, sched_op_poll_timed_out, v);
+    v->period = PERIOD_DEFAULT;
     return 0;
 }
 

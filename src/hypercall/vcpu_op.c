@@ -46,6 +46,15 @@ static long op_initialise(struct vcpu *v, uint64_t arg)
     return rc;
 }
 
+void hypercall_vcpu_up(struct vcpu *v)
+{
+    uint64_t period = read_once(v->period);
+
+    if (period)
+        timer_set(&v->periodic, time_now() + period);
+    vcpu_pause_clear(v, VCPU_DOWN_BIT);
+}
+
 static long op_up(struct vcpu *v, uint64_t arg)
 {
     struct domain *d = v->domain;
@@ -56,7 +65,7 @@ static long op_up(struct vcpu *v, uint64_t arg)
     unlock(&d->lock);
     if (!ready)
         return refuse(-EINVAL, "up: vCPU %u has no context", v->id);
-    vcpu_pause_clear(v, VCPU_DOWN_BIT);
+    hypercall_vcpu_up(v);
     return 0;
 }
 
@@ -110,15 +119,13 @@ static int move_info(struct vcpu *v, const struct vcpu_register_vcpu_info *a)
 {
     struct domain *d = v->domain;
     struct vcpu_info *info;
-    int rc;
 
     if (v->info_registered)
         return refuse(-EINVAL, "vcpu_info of vCPU %u is registered", v->id);
     if (v != current() && is_up(v))
         return refuse(-EINVAL, "vcpu_info of vCPU %u, which is up", v->id);
-    rc = frame_get_writable(mfn(a->mfn), &d->memory);
-    if (rc)
-        return rc;
+    if (frame_get_writable(mfn(a->mfn), &d->memory))
+        return -EINVAL;
     info = (void *)((char *)mfn_to_virt(mfn(a->mfn)) + a->offset);
     if (v->id < LEGACY_VCPUS && v->info) {
         memcpy(info, v->info, sizeof(*info));
@@ -143,7 +150,7 @@ static long op_register_vcpu_info(struct vcpu *v, uint64_t arg)
     if (guest_read(&a, arg, sizeof(a)))
         return -EFAULT;
     if (a.offset > PAGE_SIZE - sizeof(struct vcpu_info) || a.offset % 8)
-        return refuse(-EINVAL, "vcpu_info at offset %x", a.offset);
+        return refuse(-ENXIO, "vcpu_info at offset %x", a.offset);
     lock(&v->domain->lock);
     rc = move_info(v, &a);
     unlock(&v->domain->lock);
@@ -219,7 +226,7 @@ void vcpu_op_periodic_fired(void *data)
     struct vcpu *v = data;
     uint64_t period = read_once(v->period);
 
-    if (!period)
+    if (!period || !is_up(v))
         return;
     event_send_vcpu_virq(v, VIRQ_TIMER);
     timer_set(&v->periodic, time_now() + period);
@@ -261,8 +268,7 @@ static long op_set_singleshot_timer(struct vcpu *v, uint64_t arg)
         return refuse(-EINVAL, "single-shot timer of vCPU %u, which is another", v->id);
     if (guest_read(&a, arg, sizeof(a)))
         return -EFAULT;
-    if ((a.flags & VCPU_SSHOTTMR_future) && a.timeout_abs_ns < time_now())
-        return -ETIME; /* an answer, not a refusal */
+    /* VCPU_SSHOTTMR_future is ignored, as Xen 4.17 does: one in the past fires at once. */
     vcpu_timer_set(&v->singleshot, v, a.timeout_abs_ns);
     return 0;
 }

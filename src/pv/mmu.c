@@ -35,7 +35,7 @@ static inline int update_one(struct mm_target *t, const struct mmu_update *u)
         break;
     }
     if ((u->ptr & 7) > 3)
-        return refuse(-EINVAL, "mmu_update: address %lx is not an entry's", u->ptr);
+        return refuse(-ENOSYS, "mmu_update: address %lx: no such command", u->ptr);
     return frame_pt_update(&t->table->memory, t->owner, m, index, u->val, flags);
 }
 
@@ -148,6 +148,12 @@ static int va_update(struct vcpu *v, struct frame_owner *owner, uint64_t va, uin
     int rc;
 
     lock(&d->pv->mmu);
+    /* What a refused table left behind may hold the frame. */
+    rc = unlikely(d->memory.drop_count) ? mm_drain(d) : 0;
+    if (unlikely(rc)) {
+        unlock(&d->pv->mmu);
+        return rc;
+    }
     pe = mm_walk(d, v->pv->kernel_l4, va, &l1);
     rc = likely(pe) ? frame_l1_update(&d->memory, owner, pe, pte, 0)
                     : refuse(-EINVAL, "update_va_mapping: no L1 table maps %lx", va);
@@ -163,6 +169,8 @@ long pv_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags)
     if (unlikely((flags & UVMF_FLUSHTYPE_MASK) == UVMF_FLUSHTYPE_MASK))
         return refuse(-EINVAL, "update_va_mapping: flags %lx", flags);
     rc = va_update(v, &v->domain->memory, va, pte);
+    if (unlikely(rc == -ERESTART))
+        return hypercall_continue_with(__HYPERVISOR_update_va_mapping, va, pte, flags);
     if (!rc && flags & UVMF_FLUSHTYPE_MASK)
         rc = va_flush(v->domain, va, flags);
     return rc;
@@ -181,6 +189,9 @@ long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags,
         return rc;
     rc = va_update(v, t.owner, va, pte);
     mm_target_put(&t);
+    if (unlikely(rc == -ERESTART))
+        return hypercall_continue_with(__HYPERVISOR_update_va_mapping_otherdomain, va, pte, flags,
+                                       domid);
     if (!rc && flags & UVMF_FLUSHTYPE_MASK)
         rc = va_flush(v->domain, va, flags);
     return rc;

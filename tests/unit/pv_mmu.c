@@ -127,7 +127,7 @@ static void test_not_ours(void **state)
     assert_int_equal(pvg_update(free.n << PAGE_SHIFT, 0), -EINVAL);
     assert_int_equal(pvg_update((max_mfn + 5) << PAGE_SHIFT, 0), -EINVAL);
     assert_int_equal(pvg_update(~0ull & ~7ull, 0), -EINVAL);
-    assert_int_equal(pvg_update(pvg_maddr(pe) + 4, 0), -EINVAL);
+    assert_int_equal(pvg_update(pvg_maddr(pe) + 4, 0), -ENOSYS);
 }
 
 static void test_devices(void **state)
@@ -137,9 +137,11 @@ static void test_devices(void **state)
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(mfn(0xb8), RW | PTE_PCD)), 0);
     assert_int_equal(*pe, pte_make(mfn(0xb8), RW | PTE_PCD));
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(mfn(0xb9), RW)), 0);
-    assert_int_equal(*pe, pte_make(mfn(0xb9), RO)); /* that one is read-only */
+    assert_int_equal(
+        *pe, pte_make(mfn(0xb9),
+                      RO | PTE_PCD | PTE_PWT)); /* that one is read-only, and none is cached */
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(mfn(0xb9), RW | PTE_NX)), 0);
-    assert_int_equal(*pe, pte_make(mfn(0xb9), RO | PTE_NX));
+    assert_int_equal(*pe, pte_make(mfn(0xb9), RO | PTE_NX | PTE_PCD | PTE_PWT));
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(mfn(0x10), RW)), -EPERM);
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(mfn(max_mfn + 7), RW)), -EPERM);
     /* DOMID_IO means devices and nothing else. */
@@ -357,6 +359,26 @@ static void test_flush_before_use_as_table(void **state)
     host_cpu_select(0);
 }
 
+/* And the other way: CPUs that may still read it as a table must not when it is writable. */
+static void test_flush_before_use_as_memory(void **state)
+{
+    uint64_t *l2e = (uint64_t *)pvg_page(g, 2) + 100;
+    unsigned flushes;
+
+    host_cpu_select(1);
+    pvg_run(g, 1);
+    host_cpu_select(0);
+    make_ro(30);
+    assert_int_equal(pvg_update(pvg_maddr(l2e), pte_make(g->mfn[30], RW)), 0);
+    assert_int_equal(pvg_update(pvg_maddr(l2e), 0), 0);
+    flushes = host_cpus[1].flushes;
+    assert_int_equal(pvg_update(pvg_maddr(pvg_l1e(g, 30)), pte_make(g->mfn[30], RW)), 0);
+    assert_int_equal(host_cpus[1].flushes, flushes + 1);
+    host_cpu_select(1);
+    cpu_local()->current = NULL;
+    host_cpu_select(0);
+}
+
 static void test_foreign(void **state)
 {
     struct pvguest *other = pvg_new(3, 64, false);
@@ -428,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_preempted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_va_mapping, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flush_before_use_as_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flush_before_use_as_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_page, setup, teardown),
     };
