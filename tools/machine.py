@@ -25,6 +25,7 @@ POWER_OFF = "powered off"
 RESET = "reset"
 TRIPLE_FAULT = "triple fault"
 RUNNING = "still running"
+STOPPED = "standing still"
 DIED = "emulator died"
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
@@ -136,6 +137,7 @@ class Session:
         self._echo = echo
         self._changed = threading.Condition()
         self._replies = []
+        self._looked, self._halts = 0.0, 0  # when stopped() last looked; halts seen in a row
         self._shutdown = None  # the reason of QMP's SHUTDOWN event
         self._scratch = tempfile.TemporaryDirectory(prefix="argon-")
         self._log = os.path.join(self._scratch.name, "log")
@@ -225,14 +227,14 @@ class Session:
         Returns the match or None."""
         compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
         deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
+        while True:
+            ended = self.process.poll() is not None and not self._threads[1].is_alive()
+            ended = ended or self.stopped()
+            with self._changed:
                 found = compiled.search(self.output, start)
                 left = deadline - time.monotonic()
-                if found or left <= 0:
+                if found or left <= 0 or ended:
                     return found
-                if self.process.poll() is not None and not self._threads[1].is_alive():
-                    return compiled.search(self.output, start)
                 self._changed.wait(min(left, 0.5))
 
     def wait(self, timeout=None):
@@ -249,6 +251,25 @@ class Session:
             with open(self._log, errors="replace") as log:
                 return TRIPLE_FAULT if "Triple fault" in log.read() else RESET
         return POWER_OFF if self._shutdown == "guest-shutdown" else DIED
+
+    def wait_end(self, timeout):
+        """As wait, but a machine that stands still is not waited for: that is STOPPED."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            ending = self.wait(1)
+            if ending != RUNNING:
+                return ending
+            if self.stopped():
+                return STOPPED
+        return RUNNING
+
+    def stopped(self):
+        """Whether CPU 0 was found halted three times in a row, one second apart."""
+        now = time.monotonic()
+        if now - self._looked >= 1:
+            self._looked = now
+            self._halts = self._halts + 1 if self.halted() else 0
+        return self._halts >= 3
 
     def halted(self):
         """Whether CPU 0 sits in HLT with interrupts off: a machine that has been stopped."""

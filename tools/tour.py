@@ -105,7 +105,7 @@ def take(pc, timeout, echo=None):
             nics=("virtio-net-pci", "e1000e"), keyboard=True,
             kernel_args=f"{pc.kernel_args} argon.tour={','.join(facts)}")
         with machine.Session(pc, echo=echo) as session:
-            ending = session.wait(timeout)
+            ending = session.wait_end(timeout)
             return complaint(session, ending, server.fetched)
 
 

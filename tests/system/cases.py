@@ -72,7 +72,7 @@ class Lab:
     def boots(self, pc, expected="test: verdict: pass", ending=machine.POWER_OFF):
         """Boots pc to its end: the expected text must appear, and the machine must end so."""
         with self.session(pc) as session:
-            ended = session.wait(BOOT_SECONDS)
+            ended = session.wait_end(BOOT_SECONDS)
             if not re.search(expected, session.output, re.MULTILINE | re.IGNORECASE):
                 return f"no '{expected}' ({ended}) {session.errors()}".strip()
             return "" if ended == ending else f"{ended}, expected: {ending}"
