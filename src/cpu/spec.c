@@ -257,6 +257,28 @@ static const char *yes_no(bool on)
     return on ? "yes" : "no";
 }
 
+/* Chosen, but nobody does it: the entry path and the page-table checks do not look at these yet.
+ * Whoever makes one of them work takes it out of this list. */
+static void log_missing(void)
+{
+    const struct {
+        const char *name;
+        bool wanted;
+    } missing[] = {
+        {"hidden page tables (XPTI)", spec_xpti_dom0 || spec_xpti_domu},
+        {"checks of absent entries (PV L1TF)", spec_l1tf_dom0 || spec_l1tf_domu},
+        {"VERW", spec_verw},
+        {"IBRS", spec_ibrs},
+        {"SSBD", spec_ssbd},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(missing); i++)
+        if (missing[i].wanted)
+            log_warn(
+                "Speculation: %s would be needed here and is not there: guests must be trusted",
+                missing[i].name);
+}
+
 void spec_init(void)
 {
     static const char *const thunk[] = {"retpoline", "lfence", "jmp"};
@@ -282,12 +304,9 @@ void spec_init(void)
     log_info("Speculation: flaws: %s%s%s%s", has_meltdown ? "Meltdown " : "",
              has_l1tf ? "L1TF " : "", has_mds ? "MDS " : "",
              has_meltdown || has_l1tf || has_mds ? "" : "none of Meltdown, L1TF, MDS");
-    log_info("Speculation: branches by %s; IBPB %s, IBRS %s, SSBD %s, VERW %s, RSB %s",
-             thunk[spec_thunk], yes_no(spec_ibpb), yes_no(spec_ibrs), yes_no(spec_ssbd),
-             yes_no(spec_verw), yes_no(spec_rsb));
-    log_info("Speculation: XPTI dom0 %s, domU %s; PV L1TF checks dom0 %s, domU %s",
-             yes_no(spec_xpti_dom0), yes_no(spec_xpti_domu), yes_no(spec_l1tf_dom0),
-             yes_no(spec_l1tf_domu));
+    log_info("Speculation: indirect branches by %s, IBPB between domains: %s", thunk[spec_thunk],
+             yes_no(spec_ibpb));
+    log_missing();
 }
 
 void spec_domain_switch(void)
