@@ -25,6 +25,8 @@ extern enum cpu_vendor cpu_vendor;
 void cpu_detect(void);
 /* This CPU: GDT, TSS with IST stacks, IDT, MSRs of SYSCALL, PAT, CR0, CR4, EFER. */
 void cpu_init_tables(void);
+/* Once, on the boot CPU, after spec_init(): indirect branches as it decided. */
+void cpu_patch_thunks(void);
 
 /* Descriptor page of this CPU that goes into page 14 of each vCPU's GDT window. */
 DECLARE_PER_CPU(mfn_t, gdt_mfn);

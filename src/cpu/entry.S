@@ -7,36 +7,11 @@
  * push a frame wherever the stack is and return to it. NMI, #DF and #MC have stacks of their own and
  * return through their own frame, so they are safe at any instruction.
  *
- * SYSCALL does not switch stacks: a stub for each CPU does (cpu/init.c writes it).
+ * SYSCALL does not switch stacks: a stub for each CPU does (cpu/init.c writes it), and goes to
+ * hypercall/syscall.S.
  * GS is never used by the hypervisor, so there is no SWAPGS on these paths. */
 #include "asm_offsets.h"
-
-    .macro clac_site
-772:    .byte 0x0f, 0x1f, 0x00
-    .pushsection .smap_sites, "a"
-    .long 772b - .
-    .long 0xca
-    .popsection
-    .endm
-
-    /* Below the error code, the order of struct regs. */
-    .macro save_registers
-    push %rdi
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    .endm
+#include "cpu/entry_macros.h"
 
     /* No value of the guest stays where code could use it under speculation. */
     .macro clear_saved_registers
@@ -58,17 +33,13 @@
     xor %r11d, %r11d
     .endm
 
-    .macro restore_low
+    .macro restore_registers
     pop %r15
     pop %r14
     pop %r13
     pop %r12
     pop %rbp
     pop %rbx
-    .endm
-
-    .macro restore_registers
-    restore_low
     pop %r11
     pop %r10
     pop %r9
@@ -82,24 +53,11 @@
 
     .text
 
-/* ---- SYSCALL: from the CPU's stub, with the stack switched, SS, RSP and RFLAGS pushed ---- */
+/* ---- the way out ---- */
 
-    .globl entry_syscall, entry_syscall32
-    .hidden entry_syscall, entry_syscall32
     .balign 64
-entry_syscall:
-    push $SEL_GUEST_CS64
-    push %rcx
-    pushq $0
-    movl $ENTRY_SYSCALL, 4(%rsp)
-    save_registers
-    clear_saved_registers
-    mov %rsp, %rdi
-    call hypercall_entry
-    /* falls through */
-
-    .globl exit_to_guest
-    .hidden exit_to_guest
+    .globl exit_to_guest, exit_slow, exit_iret
+    .hidden exit_to_guest, exit_slow, exit_iret
 exit_to_guest:
     /* %rsp = &cpu_local()->guest. One word of work, and the current vCPU's pending events. */
     cmpl $0, CPU_WORK(%rsp)
@@ -107,26 +65,6 @@ exit_to_guest:
     mov CPU_UPCALL(%rsp), %rax
     cmpw $1, (%rax) /* pending, and not masked */
     je exit_slow
-restore_guest:
-    cmpl $ENTRY_SYSCALL, REGS_VECTOR(%rsp)
-    jne exit_iret
-    cmpq $0, REGS_RIP(%rsp) /* canonical for sure in the upper half; SYSRET must not see others */
-    jns exit_iret
-    restore_low
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rax
-    pop %rcx
-    pop %rdx
-    pop %rsi
-    pop %rdi
-    mov 8(%rsp), %rcx  /* rip */
-    mov 24(%rsp), %r11 /* rflags */
-    mov 32(%rsp), %rsp
-    sysretq
-
 exit_iret:
     restore_registers
     add $8, %rsp
@@ -138,17 +76,6 @@ guest_iret:
 exit_slow:
     mov %rsp, %rdi
     call guest_exit_work
-    jmp exit_to_guest
-
-entry_syscall32:
-    push $SEL_GUEST_CS32
-    push %rcx
-    pushq $0
-    movl $ENTRY_SYSCALL, 4(%rsp)
-    save_registers
-    clear_saved_registers
-    mov %rsp, %rdi
-    call hypercall_entry32
     jmp exit_to_guest
 
 /* ---- exceptions and interrupts ---- */

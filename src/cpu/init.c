@@ -4,6 +4,7 @@
 #include "cpu/cpu.h"
 
 #include "base/panic.h"
+#include "cpu/spec.h"
 #include "cpu/traps.h"
 #include "hw/ops.h"
 #include "lib/string.h"
@@ -30,6 +31,7 @@ extern char entry_exceptions[], entry_interrupts[], entry_nmi[], entry_double_fa
 extern char entry_machine_check[], entry_syscall[], entry_syscall32[];
 extern char __syscall_stubs[];
 extern const int32_t __start_smap_sites[], __stop_smap_sites[];
+extern const int32_t __start_indirect_thunks[], __stop_indirect_thunks[];
 
 static void *text_alias(const void *text)
 {
@@ -111,6 +113,17 @@ static void patch_smap_sites(void)
         code[0] = 0x0f;
         code[1] = 0x01;
         code[2] = (uint8_t)s[1];
+    }
+}
+
+void cpu_patch_thunks(void)
+{
+    for (const int32_t *s = __start_indirect_thunks; s < __stop_indirect_thunks; s++) {
+        uint8_t *code = text_alias((const char *)s + *s), form[SPEC_THUNK_BYTES];
+
+        if (spec_thunk_write(spec_thunk, code, form))
+            panic("an indirect thunk is not what it should be");
+        memcpy(code, form, sizeof(form));
     }
 }
 

@@ -29,6 +29,11 @@ extern bool spec_l1tf_dom0, spec_l1tf_domu; /* [I] check non-present entries */
 void spec_detect(void);
 /* Command line read: decides, and says so. */
 void spec_init(void);
+/* The bytes of a thunk as `kind`, from those there are now (a plain jump): -EINVAL if that is not
+ * what `now` is. */
+#define SPEC_THUNK_BYTES 32u
+int must_check spec_thunk_write(enum spec_thunk kind, const uint8_t *now,
+                                uint8_t code[SPEC_THUNK_BYTES]);
 /* Another domain is about to run on this CPU. */
 void spec_domain_switch(void);
 /* Bits of SPEC_CTRL that a guest may set. */

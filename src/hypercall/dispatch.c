@@ -48,11 +48,17 @@ CALL(callback_op, pv_callback_op((uint32_t)a0, a1))
 CALL(event_channel_op, event_channel_op((uint32_t)a0, a1))
 CALL(physdev_op, physdev_op((uint32_t)a0, a1))
 
-typedef long (*hypercall_fn)(u64, u64, u64, u64, u64, u64);
-
 #define ENTRY(name) [__HYPERVISOR_##name] = call_##name
 
-static const hypercall_fn table[] = {
+static long no_such_call(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    return -ENOSYS;
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init" /* all first, then those that exist */
+const hypercall_fn hypercall_table[HYPERCALLS] = {
+    [0 ... HYPERCALLS - 1] = no_such_call,
     ENTRY(set_trap_table),
     ENTRY(mmu_update),
     ENTRY(set_gdt),
@@ -82,36 +88,16 @@ static const hypercall_fn table[] = {
     ENTRY(event_channel_op),
     ENTRY(physdev_op),
 };
+#pragma GCC diagnostic pop
 
 long hypercall_call(u64 op, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
-    hypercall_fn fn;
-
-    if (op >= ARRAY_SIZE(table))
+    if (op >= HYPERCALLS)
         return -ENOSYS;
-    fn = table[index_nospec(op, ARRAY_SIZE(table))];
-    return fn ? fn(a0, a1, a2, a3, a4, a5) : -ENOSYS;
+    return hypercall_table[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
 }
 
-void hypercall_entry(struct regs *r)
-{
-    struct vcpu *v = current();
-    u64 op = r->rax;
-    long rc;
-
-    if (unlikely(!v->pv->in_kernel)) {
-        pv_deliver_syscall(v, r);
-        return;
-    }
-    v->continued = false;
-    v->refusals.call = (uint32_t)op;
-    rc = hypercall_call(op, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
-    if (likely(!v->continued))
-        r->rax = (u64)rc;
-}
-
-/* SYSCALL from compatibility mode (AMD): never a hypercall. */
-void hypercall_entry32(struct regs *r)
+void hypercall_from_user(struct regs *r)
 {
     pv_deliver_syscall(current(), r);
 }

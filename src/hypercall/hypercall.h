@@ -9,10 +9,12 @@
  * do not exist. Sets up the refusal ring. Multicall calls it for each entry. */
 long hypercall_call(uint64_t op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
                     uint64_t a5);
-/* From the entry path: SYSCALL in guest kernel mode. */
-void hypercall_entry(struct regs *regs);
-/* The same from 32-bit code. */
-void hypercall_entry32(struct regs *regs);
+/* The same by number from syscall.S, which has checked it against HYPERCALLS. */
+#define HYPERCALLS 64
+typedef long (*hypercall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+extern const hypercall_fn hypercall_table[HYPERCALLS];
+/* SYSCALL in guest user mode: the guest kernel's system call. */
+void hypercall_from_user(struct regs *regs);
 /* From the exit path, while there is pending work or an event to deliver. */
 void guest_exit_work(void);
 /* Its name without "__HYPERVISOR_", NULL if it has none: refuse_call_name. */

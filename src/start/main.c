@@ -135,6 +135,7 @@ void init_code start_main(uint32_t magic, uint32_t info)
     hooks_install();
     cpu_init_tables();
     spec_init();
+    cpu_patch_thunks();
     start_interrupts();
     start_time();
     uart_init_irq();

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Offsets of C structures for the assembly files: compiled to assembly, then turned into defines by
  * mk/image.mk. Not part of any program. */
+#include "domain/domain.h"
 #include "hw/cpu_local.h"
 #include "hw/desc.h"
 #include "hw/msr.h"
 #include "hw/regs.h"
+#include "hypercall/hypercall.h"
+#include "pv/pv.h"
 
 #define VALUE(name, value) asm volatile("\n#define " #name " %0" ::"i"(value))
 
@@ -15,6 +18,21 @@ void asm_offsets(void)
     VALUE(CPU_GUEST_END, offsetof(struct cpu_local, guest) + sizeof(struct regs));
     VALUE(CPU_WORK, offsetof(struct cpu_local, work));
     VALUE(CPU_UPCALL, offsetof(struct cpu_local, upcall));
+    VALUE(CPU_CURRENT, offsetof(struct cpu_local, current));
+    VALUE(VCPU_PV, offsetof(struct vcpu, pv));
+    VALUE(VCPU_CONTINUED, offsetof(struct vcpu, continued));
+    VALUE(VCPU_CALL, offsetof(struct vcpu, refusals) + offsetof(struct refuse_ring, call));
+    VALUE(PV_IN_KERNEL, offsetof(struct pv_vcpu, in_kernel));
+    VALUE(HYPERCALLS, HYPERCALLS);
+    VALUE(REGS_RBP, offsetof(struct regs, rbp));
+    VALUE(REGS_RBX, offsetof(struct regs, rbx));
+    VALUE(REGS_R10, offsetof(struct regs, r10));
+    VALUE(REGS_R9, offsetof(struct regs, r9));
+    VALUE(REGS_R8, offsetof(struct regs, r8));
+    VALUE(REGS_RAX, offsetof(struct regs, rax));
+    VALUE(REGS_RDX, offsetof(struct regs, rdx));
+    VALUE(REGS_RSI, offsetof(struct regs, rsi));
+    VALUE(REGS_RDI, offsetof(struct regs, rdi));
     VALUE(REGS_RIP, offsetof(struct regs, rip));
     VALUE(REGS_CS, offsetof(struct regs, cs));
     VALUE(REGS_RFLAGS, offsetof(struct regs, rflags));
