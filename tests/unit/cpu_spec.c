@@ -120,6 +120,23 @@ static void l1tf_entries(void **state)
     assert_true(spec_l1tf_pte_ok(0x000ffffffffff000, end)); /* inverted, as Linux does */
 }
 
+static void thunks(void **state)
+{
+    static const uint8_t rax[] = {0xff, 0xe0}, r11[] = {0x41, 0xff, 0xe3},
+                         bad[] = {0x90, 0x90, 0x90};
+    uint8_t code[SPEC_THUNK_BYTES];
+
+    assert_int_equal(spec_thunk_write(SPEC_THUNK_JMP, r11, code), 0);
+    assert_memory_equal(code, r11, 3);
+    assert_int_equal(code[3], 0xcc);
+    assert_int_equal(spec_thunk_write(SPEC_THUNK_LFENCE, rax, code), 0);
+    assert_memory_equal(code, "\x0f\xae\xe8\xff\xe0\xcc", 6);
+    assert_int_equal(spec_thunk_write(SPEC_THUNK_RETPOLINE, r11, code), 0);
+    assert_memory_equal(code, "\xe8\x07\0\0\0\xf3\x90\x0f\xae\xe8\xeb\xf9\x4c\x89\x1c\x24\xc3\xcc",
+                        18);
+    assert_int_equal(spec_thunk_write(SPEC_THUNK_JMP, bad, code), -EINVAL);
+}
+
 /* ---- extended state ---- */
 
 static void round_trip(void **state)
@@ -195,11 +212,17 @@ static void xcr0_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(intel_without_fixes),    TEST(intel_with_fixes),
-        TEST(atoms_never_had_it),     TEST(amd_has_none),
-        TEST(l1tf_entries),           TEST(round_trip),
-        TEST(images_that_lie),        TEST(xcr0_values),
-        TEST(options_that_are_wrong), TEST(options), /* last: they stay */
+        TEST(intel_without_fixes),
+        TEST(intel_with_fixes),
+        TEST(atoms_never_had_it),
+        TEST(amd_has_none),
+        TEST(l1tf_entries),
+        TEST(thunks),
+        TEST(round_trip),
+        TEST(images_that_lie),
+        TEST(xcr0_values),
+        TEST(options_that_are_wrong),
+        TEST(options), /* last: they stay */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
