@@ -5,7 +5,8 @@
  *
  * Besides, a model of what the processors remember: now and then one CPU touches an address and
  * keeps the translation until it flushes. At no time may it remember a writable translation to a
- * page table or page of descriptors, or any translation to a frame that has changed hands.
+ * page table or page of descriptors, any translation to a frame that has changed hands, or a table
+ * on the way that the guest may write to now.
  *
  *     random [--calls N] [--seed S] [--audit N] [--refusals 1]
  *
@@ -252,6 +253,72 @@ static long do_emulated_write(void)
     return pv_ptwr_fault(current(), cr2, PFEC_P | PFEC_W | PFEC_U) ? 0 : -EFAULT;
 }
 
+/* ---- what CPUs remember ---- */
+
+static struct memory {
+    bool used, rw;
+    mfn_t m;
+    struct frame_owner *owner;
+    mfn_t table[4]; /* on the way: the processor keeps those too */
+} remembered[2][REMEMBERED];
+static unsigned flushes_seen[2];
+
+static void forget_flushed(void)
+{
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        if (flushes_seen[cpu] != host_cpus[cpu].flushes) {
+            memset(remembered[cpu], 0, sizeof(remembered[cpu]));
+            flushes_seen[cpu] = host_cpus[cpu].flushes;
+        }
+}
+
+/* The processor's walk of the address on this CPU. */
+static void touch(uint64_t va)
+{
+    struct memory *e = &remembered[vcpu][pvg_random(REMEMBERED)];
+    mfn_t m = mfn(host_cpu()->cr[3] >> PAGE_SHIFT);
+    uint64_t all = PTE_P | PTE_RW | PTE_U;
+    mfn_t table[4];
+
+    for (unsigned level = 4; level; level--) {
+        uint64_t entry = ((uint64_t *)mfn_to_virt(m))[pt_index(va, level)];
+
+        table[level - 1] = m;
+        all &= entry;
+        if (!(all & PTE_P))
+            return;
+        m = pte_mfn(entry);
+        if (m.n >= max_mfn || (level > 1 && !frame_owner_of(m)))
+            return; /* a device; the hypervisor's slots */
+    }
+    *e = (struct memory){.used = true, .rw = all & PTE_RW, .m = m, .owner = frame_owner_of(m)};
+    memcpy(e->table, table, sizeof(table));
+}
+
+static void check_remembered(void)
+{
+    forget_flushed();
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        for (unsigned i = 0; i < REMEMBERED; i++) {
+            const struct memory *e = &remembered[cpu][i];
+            struct frame *f = e->used ? frame_at(e->m) : NULL;
+            unsigned kind = f ? type_kind(f->type) : 0;
+
+            if (!f)
+                continue;
+            if (frame_owner_of(e->m) != e->owner)
+                flaw("CPU %u remembers frame %lx, which has changed hands", cpu,
+                     (unsigned long)e->m.n);
+            if (e->rw && kind >= FRAME_L1 && kind <= FRAME_SEGDESC)
+                flaw("CPU %u may write to frame %lx, which is %u", cpu, (unsigned long)e->m.n,
+                     kind);
+            for (unsigned j = 0; j < 4; j++)
+                if (frame_type_of(e->table[j]) == FRAME_WRITABLE || !frame_owner_of(e->table[j]))
+                    flaw("CPU %u walks frame %lx, which is no table", cpu,
+                         (unsigned long)e->table[j].n);
+        }
+}
+
 /* ---- hypercalls ---- */
 
 static long do_mmu_update(void)
@@ -365,6 +432,9 @@ static long do_base(void)
     if (chance(2))
         return pvg_ext(MMUEXT_NEW_USER_BASEPTR, chance(3) ? 0 : m.n);
     rc = pvg_ext(MMUEXT_NEW_BASEPTR, m.n);
+    for (unsigned i = 0; i < 8 && !rc; i++)
+        touch(((uint64_t)any_index() << 39) + ((uint64_t)any_index() << 30) +
+              ((uint64_t)any_index() << 21) + any_index() * PAGE_SIZE);
     /* Back to the tables that map the arguments. */
     while (pv_new_kernel_l4(current(), g->mfn[0]) == -ERESTART)
         ;
@@ -475,64 +545,6 @@ static void wake(unsigned n)
     vcpu = n;
     host_cpu_select(n);
     pvg_run(g, n);
-}
-
-/* ---- what CPUs remember ---- */
-
-static struct memory {
-    bool used, rw;
-    mfn_t m;
-    struct frame_owner *owner;
-} remembered[2][REMEMBERED];
-static unsigned flushes_seen[2];
-
-static void forget_flushed(void)
-{
-    for (unsigned cpu = 0; cpu < 2; cpu++)
-        if (flushes_seen[cpu] != host_cpus[cpu].flushes) {
-            memset(remembered[cpu], 0, sizeof(remembered[cpu]));
-            flushes_seen[cpu] = host_cpus[cpu].flushes;
-        }
-}
-
-/* The processor's walk of the address on this CPU. */
-static void touch(uint64_t va)
-{
-    struct memory *e = &remembered[vcpu][pvg_random(REMEMBERED)];
-    mfn_t m = mfn(host_cpu()->cr[3] >> PAGE_SHIFT);
-    uint64_t all = PTE_P | PTE_RW | PTE_U;
-
-    for (unsigned level = 4; level; level--) {
-        uint64_t entry = ((uint64_t *)mfn_to_virt(m))[pt_index(va, level)];
-
-        all &= entry;
-        if (!(all & PTE_P))
-            return;
-        m = pte_mfn(entry);
-        if (m.n >= max_mfn)
-            return;
-    }
-    *e = (struct memory){.used = true, .rw = all & PTE_RW, .m = m, .owner = frame_owner_of(m)};
-}
-
-static void check_remembered(void)
-{
-    forget_flushed();
-    for (unsigned cpu = 0; cpu < 2; cpu++)
-        for (unsigned i = 0; i < REMEMBERED; i++) {
-            const struct memory *e = &remembered[cpu][i];
-            struct frame *f = e->used ? frame_at(e->m) : NULL;
-            unsigned kind = f ? type_kind(f->type) : 0;
-
-            if (!f)
-                continue;
-            if (frame_owner_of(e->m) != e->owner)
-                flaw("CPU %u remembers frame %lx, which has changed hands", cpu,
-                     (unsigned long)e->m.n);
-            if (e->rw && kind >= FRAME_L1 && kind <= FRAME_SEGDESC)
-                flaw("CPU %u may write to frame %lx, which is %u", cpu, (unsigned long)e->m.n,
-                     kind);
-        }
 }
 
 /* ---- the run ---- */
@@ -647,7 +659,9 @@ static void one(void)
     if (chance(32))
         frame_budget = chance(2) ? 68 + (int)pvg_random(8) : 4096;
     if (chance(3))
-        touch(pvg_va(any_pfn(g)));
+        touch(chance(3) ? pvg_va(any_pfn(g))
+                        : PVG_DIRECT + ((uint64_t)(chance(2) ? 0 : any_index()) << 30) +
+                              ((uint64_t)any_index() << 21) + any_index() * PAGE_SIZE);
     rc = step();
     accepted += rc == 0;
     abandoned += rc == -ERESTART;

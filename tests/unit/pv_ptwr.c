@@ -180,7 +180,7 @@ static void test_not_wanted(void **state)
 static void test_device(void **state)
 {
     assert_int_equal(pv_update_va_mapping(pvg_va(40), pte_make(mfn(0xb9), RW), 0), 0);
-    assert_int_equal(*pvg_l1e(g, 40), pte_make(mfn(0xb9), RO));
+    assert_int_equal(*pvg_l1e(g, 40), pte_make(mfn(0xb9), RO | PTE_CACHE_UC));
     r->rax = 0x1234;
     memset(host_ram(0xb9000), 0x55, 16);
     assert_true(EXECUTE("\x48\x89\x03", pvg_va(40)));
