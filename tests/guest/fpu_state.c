@@ -59,6 +59,7 @@ static void disturb(unsigned int how, unsigned int port)
         hc_sched_op(SCHEDOP_yield, NULL);
         break;
     case 3:
+        events_disable(); /* or the event could come before we block */
         hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t);
         hc_sched_op(SCHEDOP_block, NULL);
         break;

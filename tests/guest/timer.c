@@ -87,6 +87,7 @@ static void check_block(void)
 
     n = event_count[port];
     when = time_now() + 10 * MS;
+    events_disable();
     expect_eq(hc_set_timer_op(when), 0);
     expect_eq(hc_sched_op(SCHEDOP_block, NULL), 0);
     expect(time_now() >= when);

@@ -47,10 +47,10 @@ static void check_runstate(void)
     expect_eq(hc_vcpu_op(VCPUOP_get_runstate_info, 0, &now), 0);
     expect(now.time[RUNSTATE_running] > before);
 
-    /* Blocked for 10 ms: shown in the area when we are back. */
+    /* Blocked for 50 ms: shown in the area when we are back. */
     before = area.time[RUNSTATE_blocked];
     {
-        struct vcpu_set_singleshot_timer t = {.timeout_abs_ns = time_now() + 10000000};
+        struct vcpu_set_singleshot_timer t = {.timeout_abs_ns = time_now() + 50000000};
         unsigned int port = event_bind_virq(VIRQ_TIMER);
 
         hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
