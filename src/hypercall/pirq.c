@@ -44,6 +44,7 @@ struct pirq { /* [PIRQ] */
 
 struct pirq_table {
     struct pirq *page[PIRQ_PAGES]; /* [PIRQ] grows only */
+    bool dying;                    /* [PIRQ] nothing is mapped any more */
 };
 
 static struct lock pirq_lock = LOCK_INIT(RANK_PIRQ, "physical interrupts");
@@ -287,6 +288,8 @@ static int map_locked(struct domain *d, struct irq *irq, struct pci_device *dev,
     int rc, had = l ? number_locked(d, l) : PIRQ_ANY;
     struct pirq *p = NULL;
 
+    if (!d->pirqs || d->pirqs->dying)
+        return refuse(-ESRCH, "domain %u is dying, or has no PIRQs", d->id);
     if (had != PIRQ_ANY && (*pirq == PIRQ_ANY || *pirq == had)) {
         *pirq = had;
         return 0;
@@ -478,6 +481,10 @@ static int init(struct domain *d, const struct domain_config *c)
 
 static int release(struct domain *d)
 {
+    lock(&pirq_lock);
+    if (d->pirqs)
+        d->pirqs->dying = true;
+    unlock(&pirq_lock);
     for (unsigned n = 0; d->pirqs && n < PIRQ_MAX; n++) {
         struct line *l = NULL;
         struct pirq *p;

@@ -8,6 +8,7 @@
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/ops.h"
+#include "hypercall/pirq.h"
 #include "memory/buddy.h"
 #include "memory/tlb.h"
 #include "time/clock.h"
@@ -140,6 +141,7 @@ void guest_machine(unsigned cpus)
     domain_parts[0] = &event_part;
     domain_parts[1] = &grant_part;
     domain_parts[2] = &hypercall_part;
+    domain_parts[3] = &pirq_part;
     domain_init();
     for (unsigned i = cpus; i-- > 0;) {
         host_cpu_select(i);
