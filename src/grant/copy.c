@@ -6,7 +6,6 @@
  * move, with no lock held. A transitive grant leads to one of a third domain, which must be an
  * ordinary one: both are held. */
 #include "grant/table.h"
-#include "lib/string.h"
 #include "memory/layout.h"
 
 struct end {
@@ -113,7 +112,7 @@ int grant_copy_one(struct domain *d, const struct gnttab_copy *a)
     if (!rc)
         rc = hold(d, &to, &a->dest, a->flags & GNTCOPY_dest_gref, a->len);
     if (!rc)
-        memmove((char *)mfn_to_virt(to.frame) + a->dest.offset,
+        hw_copy((char *)mfn_to_virt(to.frame) + a->dest.offset,
                 (const char *)mfn_to_virt(from.frame) + a->source.offset, a->len);
     end_put(&to);
     end_put(&from);
@@ -181,7 +180,7 @@ static int transfer_to(struct domain *d, struct domain *r, const struct gnttab_t
     if (!rc && frame_alloc(&r->memory, 0, 0, &to))
         rc = GNTST_general_error;
     if (!rc) {
-        memcpy(mfn_to_virt(to), mfn_to_virt(from), PAGE_SIZE);
+        hw_copy(mfn_to_virt(to), mfn_to_virt(from), PAGE_SIZE);
         frame_m2p_set(to, gfn);
         complete(r, a->ref, to);
     }

@@ -201,6 +201,11 @@ void hw_wbinvd(void)
 {
 }
 
+void hw_copy(void *to, const void *from, size_t n)
+{
+    memmove(to, from, n);
+}
+
 /* ---- MSRs ---- */
 
 static struct msr *find_msr(uint32_t number)

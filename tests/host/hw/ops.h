@@ -91,6 +91,7 @@ void cpu_clts(void);
 void hw_invlpg(uint64_t va);
 void hw_tlb_flush_all(void);
 void hw_wbinvd(void);
+void hw_copy(void *to, const void *from, size_t n);
 
 /* ---- descriptor tables and segments ---- */
 
