@@ -27,11 +27,18 @@ extern uint64_t boot_l4[], boot_l2[], boot_l2_image[];
 static struct boot_range reserved[BOOT_MODULES + 16];
 static unsigned nr_reserved;
 
+/* Joins it to a range that it borders on from below: what early_alloc takes goes downwards. */
 static void init_code reserve(paddr_t start, paddr_t end)
 {
+    start = ROUND_DOWN(start, PAGE_SIZE);
+    end = ROUND_UP(end, PAGE_SIZE);
+    for (unsigned i = 0; i < nr_reserved; i++)
+        if (end == reserved[i].start) {
+            reserved[i].start = start;
+            return;
+        }
     BUG_ON(nr_reserved == ARRAY_SIZE(reserved));
-    reserved[nr_reserved++] =
-        (struct boot_range){.start = ROUND_DOWN(start, PAGE_SIZE), .end = ROUND_UP(end, PAGE_SIZE)};
+    reserved[nr_reserved++] = (struct boot_range){.start = start, .end = end};
 }
 
 bool memory_is_ram(mfn_t m)
