@@ -8,6 +8,7 @@
 #include "cpu/xstate.h"
 #include "domain/guest_copy.h"
 #include "emulate/emulate.h"
+#include "lib/string.h"
 #include "pv/internal.h"
 
 static struct vcpu *vcpu_of(const struct emul_ctxt *c)
@@ -274,19 +275,35 @@ static void after(struct vcpu *v, const struct emul_ctxt *c)
     }
 }
 
+/* The eight bytes at rip at once, which is most often all there is to fetch. */
+static void prefetch(struct emul_ctxt *c)
+{
+    uint64_t rip = c->regs->rip, code;
+
+    c->fetched = 0;
+    if (c->bits != 64 || (rip & ~PAGE_MASK) > PAGE_SIZE - sizeof(code) ||
+        !guest_range_ok(rip, sizeof(code)) || hw_read_guest_u64(rip, &code))
+        return;
+    memcpy(c->bytes, &code, sizeof(code));
+    c->fetched = sizeof(code);
+}
+
 bool pv_emulate_privileged(struct vcpu *v, struct regs *regs)
 {
-    struct emul_ctxt c = {
-        .regs = regs,
-        .ops = &privileged_ops,
-        .data = v,
-        .bits = pv_code_bits(v, regs->cs),
-        .cpl = v->pv->in_kernel ? 0 : 3,
-        .iopl = 3, /* ports, CLI and STI: the callbacks ask pv_iopl_ok() */
-        .amd = cpu_vendor == CPU_AMD,
-    };
-    enum emul_result rc = emul_decode(&c);
+    struct emul_ctxt c; /* emul_decode() clears the rest */
+    enum emul_result rc;
 
+    c.regs = regs;
+    c.ops = &privileged_ops;
+    c.data = v;
+    c.bits = pv_code_bits(v, regs->cs);
+    c.cpl = v->pv->in_kernel ? 0 : 3;
+    c.iopl = 3; /* ports, CLI and STI: the callbacks ask pv_iopl_ok() */
+    c.real = false;
+    c.amd = cpu_vendor == CPU_AMD;
+    c.max_reps = 0;
+    prefetch(&c);
+    rc = emul_decode(&c);
     v->refusals.call = ~0u; /* what is refused from here on is no hypercall */
     if (rc == EMUL_OKAY) {
         enum emul_class class = emul_insn_class(&c.insn);
