@@ -145,14 +145,25 @@ static void drop_push(struct frame_owner *o, struct frame *f)
     o->drop[o->drop_count++] = frame_mfn(f).n;
 }
 
+/* Most of an L1 is empty: is none of these eight entries present? */
+static inline bool none_present(const uint64_t *pt)
+{
+    return !((pt[0] | pt[1] | pt[2] | pt[3] | pt[4] | pt[5] | pt[6] | pt[7]) & PTE_P);
+}
+
 static int l1_validate(struct frame_owner *o, struct frame *f)
 {
     uint64_t *pt = mfn_to_virt(frame_mfn(f));
 
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        uint64_t e = pt[i];
+        uint64_t e;
         int rc;
 
+        if (i % 8 == 0 && none_present(&pt[i])) {
+            i += 7;
+            continue;
+        }
+        e = pt[i];
         if (!(e & PTE_P))
             continue;
         rc = l1_entry_get(o, o, &e);
@@ -284,9 +295,12 @@ static void l1_drop(struct frame *f)
 {
     const uint64_t *pt = mfn_to_virt(frame_mfn(f));
 
-    for (unsigned i = 0; i < f->progress; i++)
-        if (pt[i] & PTE_P)
+    for (unsigned i = 0; i < f->progress; i++) {
+        if (i % 8 == 0 && none_present(&pt[i]))
+            i += 7;
+        else if (pt[i] & PTE_P)
             l1_entry_put(pt[i]);
+    }
     f->progress = 0;
 }
 

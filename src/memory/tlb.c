@@ -14,17 +14,13 @@ struct flush_request {
     struct lock lock; /* RANK_FLUSH: of `flags` and `va` */
 };
 
-static uint32_t clock = 1;                  /* [a] */
+uint32_t tlb_now = 1;
+
 static DEFINE_PER_CPU(uint32_t, tlb_stamp); /* clock of this CPU's last full flush */
 static DEFINE_PER_CPU(struct flush_request,
                       flush_request) = {.lock = LOCK_INIT(RANK_FLUSH, "flush")};
 
 void (*tlb_ipi)(const struct cpu_mask *mask);
-
-uint32_t tlb_clock(void)
-{
-    return __atomic_load_n(&clock, __ATOMIC_ACQUIRE);
-}
 
 void tlb_flush_local(unsigned flags, uint64_t va)
 {
@@ -33,7 +29,7 @@ void tlb_flush_local(unsigned flags, uint64_t va)
         return;
     }
     /* The stamp is taken before the flush: a frame freed after it is not covered. */
-    write_once(this_cpu(tlb_stamp), __atomic_add_fetch(&clock, 1, __ATOMIC_ACQ_REL));
+    write_once(this_cpu(tlb_stamp), __atomic_add_fetch(&tlb_now, 1, __ATOMIC_ACQ_REL));
     if (flags & TLB_GLOBAL)
         hw_tlb_flush_all();
     else

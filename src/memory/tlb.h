@@ -17,7 +17,11 @@ void tlb_flush_mask(const struct cpu_mask *mask, unsigned flags, uint64_t va);
 /* On this CPU only. */
 void tlb_flush_local(unsigned flags, uint64_t va);
 /* The present time of the flush clock. */
-uint32_t tlb_clock(void);
+extern uint32_t tlb_now; /* [a] */
+static inline uint32_t tlb_clock(void)
+{
+    return __atomic_load_n(&tlb_now, __ATOMIC_ACQUIRE);
+}
 /* Removes from `mask` the CPUs that have flushed everything since `stamp`. */
 void tlb_filter(struct cpu_mask *mask, uint32_t stamp);
 /* Serves a waiting request of another CPU; from the IPI and from lock_spin_poll. */

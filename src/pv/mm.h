@@ -23,13 +23,27 @@ struct mm_target {
 
 /* `foreigndom` of mmu_update: bits 0-15 frames, bits 16-31 tables (0: the caller's, else domain
  * plus one). -ESRCH, -EPERM; -EINVAL no PV domain. */
-int must_check mm_target_get(struct mm_target *t, uint32_t foreigndom);
+int must_check mm_target_get_foreign(struct mm_target *t, uint32_t foreigndom);
 void mm_target_put(struct mm_target *t);
+
+static inline int must_check mm_target_get(struct mm_target *t, uint32_t foreigndom)
+{
+    struct domain *self = current()->domain;
+
+    if (unlikely(foreigndom != DOMID_SELF))
+        return mm_target_get_foreign(t, foreigndom);
+    *t = (struct mm_target){.table = self, .page = self, .owner = &self->memory};
+    return 0;
+}
 
 /* Gives up the lock for a moment. True: the call should be continued later. Locked again anyway. */
 bool must_check mm_yield(struct domain *d);
 /* Drops what waits to be dropped: 0, or -ERESTART: continue the call. Under the lock. */
-int must_check mm_drain(struct domain *d);
+int must_check mm_drain_some(struct domain *d);
+static inline int must_check mm_drain(struct domain *d)
+{
+    return likely(!d->memory.drop_count) ? 0 : mm_drain_some(d);
+}
 
 /* The L1 entry that maps va in the tables at `l4`, NULL: there is none, or va is the hypervisor's.
  * Under the lock; *l1 is the frame of the L1. */

@@ -74,7 +74,7 @@ bool mm_yield(struct domain *d)
     return preempt;
 }
 
-int mm_drain(struct domain *d)
+int mm_drain_some(struct domain *d)
 {
     int rc;
 
@@ -100,7 +100,7 @@ static int foreign_get(domid_t id, struct domain **out)
     return 0;
 }
 
-int mm_target_get(struct mm_target *t, uint32_t foreigndom)
+int mm_target_get_foreign(struct mm_target *t, uint32_t foreigndom)
 {
     struct domain *self = current()->domain;
     domid_t page = foreigndom & 0xffff, table = (foreigndom >> 16) - 1;
