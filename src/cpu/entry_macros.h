@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the assembly of all entries shares. Assembler macros, for .S files only. */
+/* clang-format off */
 #ifdef __ASSEMBLER__
     .macro clac_site
 772:    .byte 0x0f, 0x1f, 0x00

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Division of 128-bit numbers, which gcc calls by this name: freestanding code has no libgcc. Bit by
- * bit: for rare conversions of time, not for fast paths. */
+/* Division of 128-bit numbers, which gcc calls by this name: freestanding code has no libgcc. Bit
+ * by bit: for rare conversions of time, not for fast paths. */
 #include "lib/types.h"
 
 typedef unsigned __int128 uint128_t;

@@ -75,7 +75,7 @@ static enum emul_result ptwr_update(struct ptwr *p, uint64_t linear, void *old, 
     }
     unlock(l);
 
-    if (rc == -EAGAIN) {
+    if (old && rc == -EAGAIN) {
         is >>= shift;
         memcpy(old, &is, bytes);
         return EMUL_CMPXCHG_FAILED;

@@ -22,10 +22,9 @@ struct pv_trap {
 /* [p] except where said: touched by the vCPU itself, or while it does not run. */
 struct pv_vcpu {
     bool in_kernel;  /* guest kernel mode: which page tables, which GS base, which stack */
-    bool fpu_loaded; /* extended state in the registers is this vCPU's */
     bool ts;         /* guest's view of CR0.TS */
     uint8_t iopl;    /* virtual, 0-3 */
-    bool syscall32_disables_events, nmi_masked;
+    bool nmi_masked; /* until iret */
 
     mfn_t kernel_l4; /* typed and referenced; what cr3 holds in kernel mode */
     mfn_t user_l4;   /* the same in user mode; INVALID_MFN: none */
@@ -64,9 +63,9 @@ struct pv_vcpu {
 struct pv_domain {
     uint64_t *perdomain_l3; /* the domain's slot L4_PERDOMAIN: GDT and LDT windows of each vCPU */
     mfn_t perdomain_mfn;
-    struct lock mmu;           /* RANK_PV */
-    struct cpu_policy *policy; /* cpu/policy.h: what CPUID and MSRs show */
-    bool vtsc;                 /* emulate RDTSC */
+    struct lock mmu;                    /* RANK_PV */
+    struct cpu_policy *policy;          /* cpu/policy.h: what CPUID and MSRs show */
+    bool vtsc;                          /* emulate RDTSC */
     uint32_t tsc_mode, tsc_incarnation; /* settscinfo */
     uint64_t tsc_offset;
     bool msr_relaxed;    /* unknown MSRs read 0 and ignore writes */
@@ -106,7 +105,7 @@ void pv_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
 /* ---- context switch (pv/switch.c): hardware <-> struct pv_vcpu; interrupts off ---- */
 void pv_switch_from(struct vcpu *v); /* saves selectors, bases, debug registers, extended state */
 void pv_switch_to(struct vcpu *v);   /* GDT, LDT, cr3, cr4, selectors (failsafe), bases, dr */
-void pv_switch_idle(void); /* nothing runs here: the hypervisor's own cr3 */
+void pv_switch_idle(void);           /* nothing runs here: the hypervisor's own cr3 */
 /* Kernel to user or back: the other GS base and the other L4. v is current. */
 void pv_toggle_mode(struct vcpu *v);
 /* cr3 for the mode the vCPU is in; loads it (flushes non-global entries). */

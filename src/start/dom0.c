@@ -17,10 +17,10 @@
 #include "pv/pv.h"
 #include "start/dom0_devices.h"
 
-#define DOM0_EVTCHN_PORTS   0x1ffff
-#define DOM0_GRANT_FRAMES   64
-#define DOM0_MAPTRACK       1024
-#define DOM0_GRANT_VERSION  2
+#define DOM0_EVTCHN_PORTS  0x1ffff
+#define DOM0_GRANT_FRAMES  64
+#define DOM0_MAPTRACK      1024
+#define DOM0_GRANT_VERSION 2
 
 static struct dom0 builder init_data;
 

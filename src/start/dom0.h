@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Building domain 0: its size, its kernel, its memory, its first page tables, its first registers.
- * ABI.md 3.3 and 3.4. Each step panics with one clear line: without domain 0 there is no machine. */
+ * ABI.md 3.3 and 3.4. Each step panics with one clear line: without domain 0 there is no machine.
+ */
 #pragma once
 
 #include "domain/domain.h"

@@ -12,8 +12,8 @@
 #include "memory/buddy.h"
 #include "start/dom0.h"
 
-#define MIN_PAGES     (64ull << 20 >> PAGE_SHIFT) /* no Linux starts in less */
-#define RESERVE_SHARE 16                          /* kept free: a sixteenth, */
+#define MIN_PAGES     (64ull << 20 >> PAGE_SHIFT)  /* no Linux starts in less */
+#define RESERVE_SHARE 16                           /* kept free: a sixteenth, */
 #define RESERVE_MAX   (128ull << 20 >> PAGE_SHIFT) /* but not more */
 
 struct size_wish {

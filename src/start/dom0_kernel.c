@@ -15,8 +15,8 @@
 #define IMAGE_MAX (1ull << 30)
 
 /* Features of other kinds of guests. "!writable_page_tables" is what Linux says of itself. */
-#define REQUIRED_UNSUPPORTED                                                                         \
-    (BIT(XENFEAT_auto_translated_physmap) | BIT(XENFEAT_supervisor_mode_kernel) |                  \
+#define REQUIRED_UNSUPPORTED                                                      \
+    (BIT(XENFEAT_auto_translated_physmap) | BIT(XENFEAT_supervisor_mode_kernel) | \
      BIT(XENFEAT_writable_descriptor_tables))
 
 static unsigned init_code order_for(uint64_t bytes)

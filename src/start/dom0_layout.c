@@ -11,11 +11,12 @@
 #include "memory/buddy.h"
 #include "start/dom0.h"
 
-#define PAD       (512ul << 10)
-#define V_ALIGN   (4ul << 20)
-#define L1_SPAN   (1ul << 21)
-#define L2_SPAN   (1ul << 30)
-#define INITRD_PAGES(b) ((b)->initrd ? DIV_ROUND_UP((b)->initrd->end - (b)->initrd->start, PAGE_SIZE) : 0)
+#define PAD     (512ul << 10)
+#define V_ALIGN (4ul << 20)
+#define L1_SPAN (1ul << 21)
+#define L2_SPAN (1ul << 30)
+#define INITRD_PAGES(b) \
+    ((b)->initrd ? DIV_ROUND_UP((b)->initrd->end - (b)->initrd->start, PAGE_SIZE) : 0)
 
 static uint64_t init_code page_up(uint64_t n)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Domain 0's first page tables: written as plain memory here, checked like any guest's when they are
- * loaded. The L4 is the first table: the kernel takes its page for its own top table. */
+/* Domain 0's first page tables: written as plain memory here, checked like any guest's when they
+ * are loaded. The L4 is the first table: the kernel takes its page for its own top table. */
 #include "lib/string.h"
 #include "start/dom0.h"
 
@@ -36,8 +36,7 @@ mfn_t init_code dom0_make_tables(struct dom0 *b)
 {
     uint64_t first_table = dom0_pfn_of(b, b->v_tables), end_table = first_table + b->nr_tables;
     struct table_pool kernel = {.b = b, .next = first_table + 1};
-    struct table_pool p2m = {.b = b,
-                             .next = b->p2m_pfn + DIV_ROUND_UP(b->nr_pages * 8, PAGE_SIZE)};
+    struct table_pool p2m = {.b = b, .next = b->p2m_pfn + DIV_ROUND_UP(b->nr_pages * 8, PAGE_SIZE)};
     uint64_t *l4 = dom0_page(b, first_table);
 
     memset(l4, 0, PAGE_SIZE);
