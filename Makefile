@@ -36,7 +36,7 @@ HOST_O    := $(patsubst %.c,$(B)/host/%.o,$(HOST_C))
 UNIT_C   := $(wildcard tests/unit/*.c)
 UNIT_BIN := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all clean unit
+.PHONY: all clean unit test
 all: $(B)/argon.gz
 
 -include $(wildcard mk/*.mk)
@@ -60,6 +60,11 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/libargon.a
 
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
+
+# Every test there is, in order of price; the last line is the total.
+test: build/setup.stamp
+	@tools/tally "$(MAKE) check" "$(MAKE) sim" "$(MAKE) fuzz-short" "$(MAKE) test-guest-xen" \
+	    "$(MAKE) test-system"
 
 clean:
 	rm -rf $(B)
