@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -593,6 +595,57 @@ static void test_random(void **state)
     guest_be(dom0, 0);
 }
 
+/* The granting guest changes its entries while they are mapped, copied and unmapped. */
+static volatile bool scribble;
+
+static void *scribbler(void *data)
+{
+    uint64_t x = 88172645463325252ull;
+
+    while (scribble) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        __atomic_store_n((uint32_t *)(void *)&v1[9],
+                         x % 8 ? GTF_permit_access | (uint32_t)(x >> 8) % 512 : (uint32_t)(x >> 20),
+                         __ATOMIC_RELAXED);
+        __atomic_store_n(&v1[9].frame, (uint32_t)domu->mfn[(x >> 40) % 32].n, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void test_scribbling_meanwhile(void **state)
+{
+    unsigned mapped = 0, copied = 0;
+    pthread_t thread;
+
+    scribble = true;
+    assert_int_equal(pthread_create(&thread, NULL, scribbler, NULL), 0);
+    /* As long as it takes until both went well at times, with the other thread in between. */
+    for (unsigned n = 0; n < 30000 || mapped < 100 || copied < 100; n++) {
+        struct gnttab_map_grant_ref a;
+        struct gnttab_copy c = {.source = {.u.gmfn = dom0->mfn[3].n, .domid = DOMID_SELF},
+                                .dest = {.u.ref = 9, .domid = 5},
+                                .len = 8,
+                                .flags = GNTCOPY_dest_gref};
+
+        if (n % 64 == 0)
+            sched_yield();
+        a = map(9, 0x1000, GNTMAP_host_map | GNTMAP_device_map);
+        if (n % 2)
+            copied += copy(c) == GNTST_okay;
+        if (a.status == GNTST_okay) {
+            mapped++;
+            assert_int_equal(unmap(a.handle, 0x1000, a.dev_bus_addr), GNTST_okay);
+        }
+    }
+    scribble = false;
+    pthread_join(thread, NULL);
+    assert_int_equal(frame_audit(), 0);
+    for (unsigned i = 0; i < GUEST_FRAMES; i++)
+        assert_int_equal(frame_ref_count(domu->mfn[i]), 1);
+}
+
 #define TEST(fn, start) cmocka_unit_test_setup_teardown(fn, start, teardown)
 
 int main(void)
@@ -616,6 +669,7 @@ int main(void)
         TEST(test_transfer, setup),
         TEST(test_dump, setup),
         TEST(test_random, setup),
+        TEST(test_scribbling_meanwhile, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
