@@ -69,12 +69,21 @@ static noreturn void stop_or_reboot(void)
     power_reboot();
 }
 
+/* A crash that domain 0 reports itself; domain_crash() has shown it when it was Argon's finding. */
+static void show_crash(struct vcpu *v)
+{
+    if (v->domain->hardware && !(read_once(v->pause) & BIT(VCPU_CRASHED_BIT)))
+        pv_crash_dump(v);
+}
+
+/* Linux switches off through XENPF_enter_acpi_sleep; what comes here as "poweroff" is its halt, or
+ * a machine that cannot be switched off. */
 static void machine_shutdown(uint8_t code)
 {
     switch (code) {
     case SHUTDOWN_poweroff:
-        log_info("domain 0 switches the machine off");
-        power_off();
+        log_key("domain 0 halted: the machine stands still and may be switched off");
+        cpu_stop();
     case SHUTDOWN_reboot:
         log_info("domain 0 restarts the machine");
         power_reboot();
@@ -83,6 +92,7 @@ static void machine_shutdown(uint8_t code)
         break;
     default:
         log_error("domain 0 crashed");
+        show_crash(current());
         break;
     }
     stop_or_reboot();
