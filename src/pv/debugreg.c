@@ -58,8 +58,7 @@ static void write_address(unsigned n, uint64_t val)
 
 static int set_address(struct vcpu *v, unsigned n, uint64_t val)
 {
-    if (!is_canonical(val) || (val >= HV_VA_START && val < HV_VA_END) ||
-        !guest_range_ok(val & ~7ul, 8))
+    if (!guest_range_ok(val & ~7ul, 8))
         return refuse(-EPERM, "debug register %u: address %#lx is not the guest's", n, val);
     v->pv->dr[n] = val;
     if (v == current() && (v->pv->dr7 & DR7_ENABLES))

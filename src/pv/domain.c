@@ -43,8 +43,11 @@ static void part_vcpu_free(struct vcpu *v)
 
 static int part_domain_init(struct domain *d, const struct domain_config *config)
 {
-    struct pv_domain *pv = heap_zalloc(sizeof(*pv));
+    struct pv_domain *pv;
 
+    if (d->hvm)
+        return 0;
+    pv = heap_zalloc(sizeof(*pv));
     if (!pv)
         return -ENOMEM;
     d->pv = pv;
@@ -69,9 +72,12 @@ fail:
 
 static int part_vcpu_init(struct vcpu *v)
 {
-    struct pv_vcpu *pv = heap_zalloc(sizeof(*pv));
+    struct pv_vcpu *pv;
     int rc;
 
+    if (v->domain->hvm)
+        return 0;
+    pv = heap_zalloc(sizeof(*pv));
     if (!pv)
         return -ENOMEM;
     v->pv = pv;
@@ -189,7 +195,6 @@ static void context_state(struct vcpu *v, const struct vcpu_guest_context *c)
     pv->in_kernel = c->flags & VGCF_in_kernel;
     pv->iopl = (c->user_regs.rflags & RFLAGS_IOPL) >> 12;
     pv->ts = c->ctrlreg[0] & CR0_TS;
-    pv->cr4 = c->ctrlreg[4] & pv_cr4_guest_mask(v->domain);
     pv->kernel_ss = c->kernel_ss | 3;
     pv->kernel_sp = c->kernel_sp;
     pv->event = (struct pv_callback){c->event_callback_eip, true};
@@ -219,6 +224,7 @@ int pv_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
         return rc;
     memset(pv->dr, 0, sizeof(pv->dr));
     pv->dr7 = DR7_DEFAULT;
+    pv->cr4 = c->ctrlreg[4] & pv_cr4_guest_mask(v->domain); /* DE allows port breakpoints */
     for (unsigned i = 0; i < 8 && !rc; i++)
         if (i != 4 && i != 5)
             rc = pv_debugreg_set(v, i, c->debugreg[i]);

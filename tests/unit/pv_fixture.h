@@ -12,6 +12,7 @@
 #include "lib/errno.h"
 #include "machine.h"
 #include "memory/heap.h"
+#include "memory/map.h"
 #include "pv/internal.h"
 #include "time/clock.h"
 
@@ -30,7 +31,7 @@
 void host_memory_init(void);
 
 static struct domain *fx_domain;
-static struct vcpu *fx_vcpu;
+static struct vcpu *fx_vcpu, *fx_idle;
 static struct regs *fx_regs;
 
 static void fx_map(void)
@@ -66,6 +67,8 @@ static maybe_unused int fx_setup(void **state)
     domain_parts[0] = &pv_part;
     domain_init();
     domain_cpu_init();
+    fx_idle = current();
+    hv_l4 = heap_page();
     if (domain_create(&c, &fx_domain) || vcpu_create(fx_domain, 0, &fx_vcpu))
         return -1;
     fx_map();

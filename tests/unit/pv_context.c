@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* pv/domain.c, callbacks.c, hypercall_page.c, switch.c: whole contexts in and out, what they may
+ * not ask for, the calls that register handlers, and a vCPU leaving and entering the CPU. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <xen/callback.h>
+#include <xen/nmi.h>
+
+#include "pv_fixture.h"
+
+#define HANDLER (GUEST_KERNEL + 0x2000)
+
+static struct vcpu_guest_context ctx, back;
+
+/* A domain of the fixture's whose vCPU does not run and has no tables, and an L4 of its own. */
+static mfn_t l4;
+
+static int setup(void **state)
+{
+    int rc = fx_setup(state);
+
+    fx_domain->memory.max_pages = 16;
+    fx_vcpu->pv->kernel_l4 = fx_vcpu->pv->user_l4 = INVALID_MFN;
+    cpu_local()->current = fx_idle;
+    write_cr3(0);
+    if (frame_alloc(&fx_domain->memory, 0, 0, &l4))
+        return -1;
+    memset(&ctx, 0, sizeof(ctx));
+    ctx.flags = VGCF_in_kernel;
+    ctx.user_regs.rip = GUEST_KERNEL;
+    ctx.user_regs.rsp = KERNEL_STACK;
+    ctx.user_regs.rsi = 0x1234;
+    ctx.user_regs.rflags = RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_CF;
+    ctx.user_regs.cs = 0xe030;
+    ctx.ctrlreg[3] = l4.n << PAGE_SHIFT;
+    ctx.kernel_ss = 0x18;
+    ctx.kernel_sp = KERNEL_STACK;
+    ctx.event_callback_eip = HANDLER;
+    ctx.failsafe_callback_eip = HANDLER + 1;
+    ctx.syscall_callback_eip = HANDLER + 2;
+    ctx.fs_base = 5;
+    ctx.gs_base_kernel = 6;
+    ctx.gs_base_user = 7;
+    ctx.vm_assist = ~0ul;
+    ctx.trap_ctxt[14] = (struct trap_info){14, 4 | 3, 0x10, HANDLER + 14};
+    return rc;
+}
+
+static void in_and_out(void **state)
+{
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    assert_true(mfn_eq(fx_vcpu->pv->kernel_l4, l4));
+    assert_int_equal(fx_vcpu->regs.rflags, RFLAGS_IF | RFLAGS_MBS | RFLAGS_CF);
+    assert_int_equal(fx_vcpu->regs.cs, 0xe033);
+    assert_int_equal(fx_vcpu->regs.rsi, 0x1234);
+    assert_int_equal(fx_vcpu->pv->iopl, 3);
+    assert_int_equal(fx_domain->vm_assist >> 33, 0); /* only those that exist */
+    pv_vcpu_get_context(fx_vcpu, &back);
+    assert_int_equal(back.ctrlreg[3], ctx.ctrlreg[3]);
+    assert_int_equal(back.user_regs.rip, GUEST_KERNEL);
+    assert_int_equal(back.event_callback_eip, HANDLER);
+    assert_int_equal(back.failsafe_callback_eip, HANDLER + 1);
+    assert_int_equal(back.syscall_callback_eip, HANDLER + 2);
+    assert_int_equal(back.trap_ctxt[14].address, HANDLER + 14);
+    assert_int_equal(back.trap_ctxt[14].flags, 7);
+    assert_int_equal(back.fs_base, 5);
+    assert_int_equal(back.gs_base_kernel, 6);
+    assert_int_equal(back.gs_base_user, 7);
+    assert_int_equal(back.kernel_sp, KERNEL_STACK);
+    assert_true(back.flags & VGCF_in_kernel);
+    /* What came out goes in again. */
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &back), 0);
+}
+
+#define REFUSED(change)                                                \
+    do {                                                               \
+        setup(NULL);                                                   \
+        change;                                                        \
+        assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EINVAL); \
+        assert_true(mfn_eq(fx_vcpu->pv->user_l4, INVALID_MFN));        \
+    } while (0)
+
+static void contexts_that_lie(void **state)
+{
+    REFUSED(ctx.user_regs.rip = 1ul << 63);
+    REFUSED(ctx.event_callback_eip = 1ul << 47);
+    REFUSED(ctx.gs_base_user = 1ul << 63);
+    REFUSED(ctx.trap_ctxt[255].address = 1ul << 63);
+    REFUSED(ctx.gdt_ents = GDT_GUEST_ENTRIES + 1);
+    REFUSED(ctx.ldt_ents = 8193);
+    REFUSED((ctx.ldt_ents = 1, ctx.ldt_base = HV_VA_START));
+    REFUSED((ctx.ldt_ents = 1, ctx.ldt_base = GUEST_KERNEL + 8));
+    REFUSED(ctx.ctrlreg[3] = 0);
+    REFUSED(ctx.ctrlreg[3] = 0x5000);                /* the hypervisor's */
+    REFUSED(ctx.ctrlreg[3] = max_mfn << PAGE_SHIFT); /* no memory */
+    REFUSED(ctx.flags = 0);                          /* user mode without tables */
+    REFUSED(ctx.debugreg[0] = HV_VA_START + 8);
+    REFUSED(ctx.debugreg[7] = 0x2000);
+    REFUSED(ctx.debugreg[7] = 1ul << 32);
+    REFUSED((ctx.gdt_ents = 1, ctx.gdt_frames[0] = 5));
+}
+
+static void run(void)
+{
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    cpu_local()->current = fx_vcpu;
+    pv_switch_to(fx_vcpu);
+}
+
+static void leaving_and_entering(void **state)
+{
+    ctx.debugreg[0] = 0x1000;
+    ctx.debugreg[7] = 1 | 1 << 16;
+    ctx.ctrlreg[0] = CR0_TS;
+    run();
+    assert_int_equal(read_cr3(), l4.n << PAGE_SHIFT);
+    assert_int_equal(host_cpu()->gdt.base, pv_gdt_va(fx_vcpu));
+    assert_int_equal(rdmsr(MSR_FS_BASE), 5);
+    assert_int_equal(rdmsr(MSR_GS_BASE), 6);
+    assert_int_equal(rdmsr(MSR_KERNEL_GS_BASE), 7);
+    assert_int_equal(read_dr0(), 0x1000);
+    assert_true(read_dr7() & 1);
+    assert_true(read_cr0() & CR0_TS);
+    assert_true(bitmap_test(fx_domain->memory.dirty_cpus.bits, 0));
+    wrmsr(MSR_FS_BASE, 55); /* the guest changes them itself */
+    wrmsr(MSR_GS_BASE, 66);
+    memset(host_cpu()->xstate, 0x33, 512);
+    pv_switch_from(fx_vcpu);
+    assert_false(read_dr7() & DR7_ENABLES);
+    assert_false(read_cr0() & CR0_TS);
+    assert_int_not_equal(host_cpu()->gdt.base, pv_gdt_va(fx_vcpu));
+    assert_int_equal(fx_vcpu->pv->fs_base, 55);
+    assert_int_equal(fx_vcpu->pv->gs_base_kernel, 66);
+    assert_int_equal(fx_vcpu->pv->gs_base_user, 7);
+    pv_switch_idle();
+    assert_int_equal(read_cr3(), hv_cr3());
+    assert_false(bitmap_test(fx_domain->memory.dirty_cpus.bits, 0));
+    memset(host_cpu()->xstate, 0, 512);
+    pv_switch_to(fx_vcpu);
+    assert_int_equal(host_cpu()->xstate[200], 0x33);
+    assert_int_equal(rdmsr(MSR_GS_BASE), 66);
+}
+
+/* ---- calls that register handlers; the fixture's own page tables are back for them ---- */
+
+static int calls(void **state)
+{
+    return fx_setup(state);
+}
+
+static void *put(const void *what, size_t n)
+{
+    return memcpy(fx_memory(GUEST_KERNEL + 0x4000), what, n);
+}
+
+static void trap_table(void **state)
+{
+    struct trap_info t[4] = {
+        {3, 3, 0x10, HANDLER}, {14, 4, 0x10, HANDLER + 16}, {0, 0, 0, 0}, {1, 0, 0x10, HANDLER}};
+
+    put(t, sizeof(t));
+    assert_int_equal(pv_set_trap_table(GUEST_KERNEL + 0x4000), 0);
+    assert_int_equal(fx_vcpu->pv->trap[3].dpl, 3);
+    assert_false(fx_vcpu->pv->trap[3].mask_events);
+    assert_true(fx_vcpu->pv->trap[14].mask_events);
+    assert_int_equal(fx_vcpu->pv->trap[1].address, 0); /* behind the end */
+    t[0].address = 1ul << 63;
+    put(t, sizeof(t));
+    assert_int_equal(pv_set_trap_table(GUEST_KERNEL + 0x4000), -EINVAL);
+    assert_int_equal(pv_set_trap_table(8), -EFAULT);
+    assert_int_equal(pv_set_trap_table(HV_VA_START), -EFAULT);
+    assert_int_equal(pv_set_trap_table(0), 0);
+    assert_int_equal(fx_vcpu->pv->trap[14].address, 0);
+}
+
+static long callback(uint16_t type, uint16_t flags, uint64_t address)
+{
+    struct callback_register r = {type, flags, address};
+
+    put(&r, sizeof(r));
+    return pv_callback_op(CALLBACKOP_register, GUEST_KERNEL + 0x4000);
+}
+
+static void callbacks(void **state)
+{
+    const struct pv_vcpu *pv = fx_vcpu->pv;
+
+    assert_int_equal(callback(CALLBACKTYPE_event, 0, HANDLER), 0);
+    assert_true(pv->event.mask_events); /* always */
+    assert_int_equal(callback(CALLBACKTYPE_failsafe, CALLBACKF_mask_events, HANDLER), 0);
+    assert_true(pv->failsafe.mask_events);
+    assert_int_equal(callback(CALLBACKTYPE_syscall, 0, HANDLER), 0);
+    assert_false(pv->syscall.mask_events);
+    assert_int_equal(callback(CALLBACKTYPE_syscall32, 0, HANDLER), 0);
+    assert_int_equal(callback(5, 0, HANDLER), 0);
+    assert_int_equal(pv->sysenter.address, HANDLER);
+    assert_int_equal(callback(CALLBACKTYPE_nmi, 0, HANDLER + 3), 0);
+    assert_int_equal(pv->trap[VEC_NMI].address, HANDLER + 3);
+    assert_int_equal(callback(6, 0, HANDLER), -ENOSYS);
+    assert_int_equal(callback(99, 0, HANDLER), -ENOSYS);
+    assert_int_equal(callback(CALLBACKTYPE_event, 0, 1ul << 47), -EINVAL);
+    assert_int_equal(pv_callback_op(CALLBACKOP_register, 0), -EFAULT);
+    assert_int_equal(pv_callback_op(2, 0), -ENOSYS);
+    assert_int_equal(pv_set_callbacks(1, 2, 1ul << 63), -EINVAL);
+    assert_int_equal(pv_set_callbacks(1, 2, 3), 0);
+    assert_int_equal(pv->syscall.address, 3);
+    assert_int_equal(pv_nmi_op(XENNMI_register_callback, GUEST_KERNEL), -EINVAL);
+    assert_int_equal(pv_nmi_op(9, 0), -ENOSYS);
+}
+
+static void hypercall_page(void **state)
+{
+    static uint8_t page[PAGE_SIZE];
+
+    pv_hypercall_page_fill(page);
+    assert_memory_equal(page + 17 * 32, "\x51\x41\x53\xb8\x11\0\0\0\x0f\x05\x41\x5b\x59\xc3\xcc",
+                        15);
+    assert_memory_equal(page + 23 * 32, "\x51\x41\x53\x50\xb8\x17\0\0\0\x0f\x05\xcc", 12);
+    assert_int_equal(page[4095], 0xcc);
+}
+
+#define TEST(f)  cmocka_unit_test_setup(f, setup)
+#define CALLS(f) cmocka_unit_test_setup(f, calls)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(in_and_out),  TEST(contexts_that_lie), TEST(leaving_and_entering),
+        CALLS(trap_table), CALLS(callbacks),        CALLS(hypercall_page),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
