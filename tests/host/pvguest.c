@@ -15,9 +15,10 @@
 
 void host_memory_init(void);
 
-unsigned pvg_arg_pfn = 12, pvg_continued, pvg_preempt;
+unsigned pvg_arg_pfn = 12, pvg_preempt;
+__thread unsigned pvg_continued;
 unsigned pvg_abandon;
-uint64_t pvg_seed = 1;
+__thread uint64_t pvg_seed = 1;
 
 /* What the skipped files would define. */
 uint64_t *hv_l4;
@@ -74,6 +75,7 @@ void pvg_machine(size_t ram_bytes, unsigned cpus)
         hv_l4[i] = pte_make(mfn(0x1000 + i), PTE_P | PTE_RW | PTE_A | PTE_D);
     cpu_pte_reserved = 0x000fff0000000000ull; /* 40 bits of address */
     tlb_ipi = serve_others;
+    lock_spin_poll = tlb_serve;
     host_window_hook = window;
     host_cpu_select(0);
     pv_mm_init();
@@ -246,8 +248,9 @@ static long call(long (*fn)(uint64_t, uint32_t, uint64_t, uint32_t), uint64_t a,
 static long call_array(long (*fn)(uint64_t, uint32_t, uint64_t, uint32_t), const void *args,
                        size_t bytes, unsigned n, unsigned *done, uint32_t foreigndom)
 {
-    char *page = pvg_page(running(), pvg_arg_pfn);
-    uint64_t va = pvg_va(pvg_arg_pfn);
+    unsigned pfn = pvg_arg_pfn + current()->id;
+    char *page = pvg_page(running(), pfn);
+    uint64_t va = pvg_va(pfn);
     uint32_t did = ~0u;
     long rc;
 

@@ -51,10 +51,10 @@ static inline uint64_t pvg_maddr(const uint64_t *pe)
     return virt_to_paddr(pe);
 }
 
-/* The calls of the running vCPU. Arguments go through its page `pvg_arg_pfn`; `continued` counts.
- */
-extern unsigned pvg_arg_pfn; /* of every guest: a plain writable frame */
-extern unsigned pvg_continued;
+/* The calls of the running vCPU. Arguments go through a page of its own, pvg_arg_pfn + its
+ * number; `continued` counts. */
+extern unsigned pvg_arg_pfn; /* of every guest: plain writable frames */
+extern __thread unsigned pvg_continued;
 long pvg_mmu_update(const struct mmu_update *u, unsigned n, unsigned *done, uint32_t foreigndom);
 long pvg_mmuext(const struct mmuext_op *op, unsigned n, unsigned *done, uint32_t foreigndom);
 /* One of each. */
@@ -65,4 +65,4 @@ extern unsigned pvg_preempt;
 /* And once in n such times the guest never comes back to the call: it returns -ERESTART then. */
 extern unsigned pvg_abandon;
 uint32_t pvg_random(uint32_t below);
-extern uint64_t pvg_seed;
+extern __thread uint64_t pvg_seed;

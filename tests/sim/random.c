@@ -60,7 +60,7 @@ static unsigned any_pfn(struct pvguest *of)
     /* Mostly few, so that they meet again. */
     do {
         pfn = chance(4) ? pvg_random(of->frames) : 16 + pvg_random(24);
-    } while (pfn < of->tables || pfn == pvg_arg_pfn);
+    } while (pfn < pvg_arg_pfn + PVG_VCPUS);
     return pfn;
 }
 
@@ -120,7 +120,7 @@ static bool is_protected(const struct pvguest *of, mfn_t m, unsigned index)
         return index == pt_index(PVG_DIRECT, 3);
     if (mfn_eq(m, of->mfn[2]))
         return index < of->tables - 3;
-    return mfn_eq(m, of->mfn[3]) && (index < of->tables || index == pvg_arg_pfn);
+    return mfn_eq(m, of->mfn[3]) && index < pvg_arg_pfn + PVG_VCPUS;
 }
 
 static uint64_t any_entry(struct pvguest *of, uint64_t old)
@@ -243,9 +243,9 @@ static long do_emulated_write(void)
     if (is_protected(g, g->mfn[pfn], index))
         return -EPERM;
     i = pvg_random(ARRAY_SIZE(instructions));
-    memcpy((char *)pvg_page(g, pvg_arg_pfn) + CODE_AT, instructions[i].code, 8);
+    memcpy((char *)pvg_page(g, pvg_arg_pfn + vcpu) + CODE_AT, instructions[i].code, 8);
     memset(r, 0, sizeof(*r));
-    r->rip = pvg_va(pvg_arg_pfn) + CODE_AT;
+    r->rip = pvg_va(pvg_arg_pfn + vcpu) + CODE_AT;
     r->rflags = RFLAGS_IF | RFLAGS_MBS;
     r->rbx = cr2 + (chance(16) ? pvg_random(8) : 0);
     r->rax = chance(2) ? *pe : any_entry(g, *pe);
