@@ -30,8 +30,11 @@ static void walk(mfn_t root, uint64_t va, struct walk *w)
 
     *w = (struct walk){.level = 5};
     while (w->level > 1 && m.n < max_mfn && frame_is_ram(m)) {
-        uint64_t e = read_once(((uint64_t *)mfn_to_virt(m))[pt_index(va, --w->level)]);
+        const uint64_t *table = mfn_to_virt(m);
+        uint64_t e;
 
+        w->level--;
+        e = read_once(table[pt_index(va, w->level)]);
         w->entry[w->level] = e;
         if (!(e & PTE_P))
             return;
