@@ -275,17 +275,16 @@ static void after(struct vcpu *v, const struct emul_ctxt *c)
     }
 }
 
-/* The eight bytes at rip at once, which is most often all there is to fetch. */
-static void prefetch(struct emul_ctxt *c)
+/* The eight bytes at rip at once, which is most often all there is to fetch; 0: not so. */
+static unsigned prefetch(uint64_t rip, unsigned bits, uint8_t *bytes)
 {
-    uint64_t rip = c->regs->rip, code;
+    uint64_t code;
 
-    c->fetched = 0;
-    if (c->bits != 64 || (rip & ~PAGE_MASK) > PAGE_SIZE - sizeof(code) ||
+    if (bits != 64 || (rip & ~PAGE_MASK) > PAGE_SIZE - sizeof(code) ||
         !guest_range_ok(rip, sizeof(code)) || hw_read_guest_u64(rip, &code))
-        return;
-    memcpy(c->bytes, &code, sizeof(code));
-    c->fetched = sizeof(code);
+        return 0;
+    memcpy(bytes, &code, sizeof(code));
+    return sizeof(code);
 }
 
 bool pv_emulate_privileged(struct vcpu *v, struct regs *regs)
@@ -302,7 +301,7 @@ bool pv_emulate_privileged(struct vcpu *v, struct regs *regs)
     c.real = false;
     c.amd = cpu_vendor == CPU_AMD;
     c.max_reps = 0;
-    prefetch(&c);
+    c.fetched = prefetch(regs->rip, c.bits, c.bytes);
     rc = emul_decode(&c);
     v->refusals.call = ~0u; /* what is refused from here on is no hypercall */
     if (rc == EMUL_OKAY) {
