@@ -113,6 +113,20 @@ void panic(const char *fmt, ...)
     finish();
 }
 
+void fatal(const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+
+    interrupts_disable();
+    va_start(args, fmt);
+    fmt_vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    log_force();
+    log_key("Cannot start: %s. Stopped.", text);
+    finish();
+}
+
 void panic_at(const struct regs *r, const char *fmt, ...)
 {
     va_list args;

@@ -8,7 +8,12 @@
  * not return. */
 noreturn void panic(const char *fmt, ...) printf_like(1, 2) cold;
 
-/* The same for a fault: the registers and the backtrace are those of `r`. */
+/* Start-up cannot go on for a reason that lies in the machine, the boot loader's files or the
+ * command line: one line that says which and what to do, then the machine stands still. The message
+ * has no full stop. */
+noreturn void fatal(const char *fmt, ...) printf_like(1, 2) cold;
+
+/* The same as panic() for a fault: the registers and the backtrace are those of `r`. */
 struct regs;
 noreturn void panic_at(const struct regs *r, const char *fmt, ...) printf_like(2, 3) cold;
 

@@ -192,7 +192,7 @@ void init_code boot_read(uint32_t magic, uint32_t info)
     else if (magic == MB2_BOOT_MAGIC)
         mb2_read(loader_memory(info));
     else
-        panic("not started by a Multiboot loader (magic %#x): use GRUB's multiboot2, or multiboot",
+        fatal("not started by a Multiboot loader (magic %#x): use GRUB's multiboot2, or multiboot",
               magic);
     boot_memory_finish();
 }

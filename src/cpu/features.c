@@ -71,7 +71,7 @@ static enum cpu_vendor vendor_of(const struct cpuid_leaf *l)
 static void require(unsigned feature, const char *name)
 {
     if (!cpu_has(feature))
-        panic("this processor has no %s, which Argon needs", name);
+        fatal("this processor has no %s, which Argon needs", name);
 }
 
 void cpu_detect(void)

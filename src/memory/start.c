@@ -87,7 +87,7 @@ static paddr_t init_code early_alloc(size_t size, size_t align, paddr_t limit)
             end = c->start;
         }
     }
-    panic("too little memory: no %zu KiB in one piece below %lu MiB for Argon itself", size >> 10,
+    fatal("too little memory: no %zu KiB in one piece below %lu MiB for Argon itself", size >> 10,
           limit >> 20);
 }
 
@@ -178,7 +178,7 @@ static void init_code find_limits(void)
             boot_info.memory[i].end <= HW_VA_DIRECT_END - HW_VA_DIRECT)
             max_mfn = boot_info.memory[i].end >> PAGE_SHIFT;
     if (!max_mfn)
-        panic("the boot loader gave no memory map");
+        fatal("the boot loader gave no memory map");
 }
 
 static void init_code give_all(void)

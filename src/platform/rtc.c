@@ -26,7 +26,7 @@
 #define B_24_HOURS 0x02
 #define HOUR_PM    0x80
 
-#define TRIES         100000u
+#define TRIES         100000u /* an update takes up to 2.3 ms, a port access some 0.1 us or more */
 #define SECONDS_A_DAY 86400u
 #define FIRST_YEAR    1970u
 

@@ -120,7 +120,7 @@ static void init_code pin_tables(struct domain *d, mfn_t l4)
     while (rc == -ERESTART);
     unlock(&d->pv->mmu);
     if (rc)
-        panic("domain 0's first page tables were refused (%d)", rc);
+        fatal("domain 0's first page tables were refused (%d)", rc);
 }
 
 static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t l4)
@@ -143,7 +143,7 @@ static void init_code set_registers(struct vcpu *v, const struct dom0 *b, mfn_t 
         rc = pv_vcpu_set_context(v, &c);
     while (rc == -ERESTART);
     if (rc)
-        panic("domain 0's first registers were refused (%d)", rc);
+        fatal("domain 0's first registers were refused (%d)", rc);
     v->initialised = true;
     hypercall_vcpu_up(v);
 }
@@ -163,12 +163,12 @@ static void init_code make_domain(struct dom0 *b)
     struct vcpu *v;
 
     if (domain_create(&c, &b->d))
-        panic("too little memory for the structures of domain 0");
+        fatal("too little memory for the structures of domain 0");
     domain0 = b->d;
     b->d->memory.any_cache = true;
     for (unsigned i = 0; i < c.max_vcpus; i++)
         if (vcpu_create(b->d, i, &v))
-            panic("too little memory for vCPU %u of domain 0", i);
+            fatal("too little memory for vCPU %u of domain 0", i);
     dom0_permissions(b->d);
 }
 
@@ -178,7 +178,7 @@ void init_code dom0_build(void)
     mfn_t l4;
 
     if (!boot_info.nr_modules)
-        panic("no kernel for domain 0: give it as the boot loader's first module");
+        fatal("no kernel for domain 0: give it as the boot loader's first module");
     b->kernel = &boot_info.module[0];
     b->initrd = boot_info.nr_modules > 1 ? &boot_info.module[1] : NULL;
     if (b->initrd && b->initrd->end == b->initrd->start)

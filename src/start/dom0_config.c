@@ -41,14 +41,16 @@ static int init_code parse_wish(const char **s, struct size_wish *w)
 
 static int init_code parse_dom0_mem(const char *s, bool negated)
 {
+    struct size_wish nr = wish_nr, low = wish_min, high = wish_max;
+
     while (*s) {
-        struct size_wish *w = &wish_nr;
+        struct size_wish *w = &nr;
         int rc;
 
         if (!strncmp(s, "min:", 4))
-            w = &wish_min, s += 4;
+            w = &low, s += 4;
         else if (!strncmp(s, "max:", 4))
-            w = &wish_max, s += 4;
+            w = &high, s += 4;
         rc = parse_wish(&s, w);
         if (rc)
             return rc;
@@ -57,6 +59,9 @@ static int init_code parse_dom0_mem(const char *s, bool negated)
         else if (*s)
             return -EINVAL;
     }
+    wish_nr = nr;
+    wish_min = low;
+    wish_max = high;
     return 0;
 }
 PARAM_CUSTOM("dom0_mem", parse_dom0_mem);
@@ -110,7 +115,7 @@ void init_code dom0_size(struct dom0 *b)
     b->nr_pages = min(b->nr_pages, b->max_pages);
     if (b->nr_pages > avail) {
         if (!wish_nr.negative && wish_nr.pages > buddy_total_frames() + initrd)
-            panic("too little memory: dom0_mem asks for %lu MiB, the machine has %lu MiB free; "
+            fatal("too little memory: dom0_mem asks for %lu MiB, the machine has %lu MiB free; "
                   "give less",
                   b->nr_pages >> 8, avail >> 8);
         log_warn("dom0_mem: %lu MiB are not there, domain 0 gets %lu MiB", b->nr_pages >> 8,
@@ -118,7 +123,7 @@ void init_code dom0_size(struct dom0 *b)
         b->nr_pages = avail;
     }
     if (b->nr_pages < MIN_PAGES)
-        panic("too little memory: domain 0 would get %lu MiB, it needs %llu at the least; "
+        fatal("too little memory: domain 0 would get %lu MiB, it needs %llu at the least; "
               "check dom0_mem and the machine's memory",
               b->nr_pages >> 8, MIN_PAGES >> 8);
 }

@@ -19,19 +19,19 @@
 static void init_code deny_ports(struct domain *d, uint64_t first, uint64_t last)
 {
     if (range_set_remove(&d->ioports, first, last))
-        panic("no room in domain 0's list of ports");
+        fatal("no room in domain 0's list of ports");
 }
 
 static void init_code deny_frames(struct domain *d, uint64_t first, uint64_t last)
 {
     if (range_set_remove(&d->iomem, first, last))
-        panic("no room in domain 0's list of device memory");
+        fatal("no room in domain 0's list of device memory");
 }
 
 static void init_code port_permissions(struct domain *d)
 {
     if (range_set_add(&d->ioports, 0, PORT_LAST))
-        panic("no room in domain 0's list of ports");
+        fatal("no room in domain 0's list of ports");
     deny_ports(d, 0x20, 0x21); /* interrupt controllers */
     deny_ports(d, 0xa0, 0xa1);
     deny_ports(d, 0x40, 0x43); /* timer; 42, 43 and 61 are emulated by pv/io.c */
@@ -47,7 +47,7 @@ static void init_code port_permissions(struct domain *d)
 static void init_code memory_permissions(struct domain *d)
 {
     if (range_set_add(&d->iomem, 0, (1ull << (cpu_paddr_bits - PAGE_SHIFT)) - 1))
-        panic("no room in domain 0's list of device memory");
+        fatal("no room in domain 0's list of device memory");
     deny_frames(d, acpi_info.lapic_address >> PAGE_SHIFT, acpi_info.lapic_address >> PAGE_SHIFT);
     deny_frames(d, MSI_WINDOW, MSI_WINDOW + 0xff);
     for (unsigned i = 0; i < ACPI_IOAPICS && ioapic_address(i); i++)
@@ -56,7 +56,7 @@ static void init_code memory_permissions(struct domain *d)
         mfn_t hpet = mfn(acpi_info.hpet_address >> PAGE_SHIFT);
 
         if (domain_iomem_protect(hpet, hpet))
-            panic("no room in the list of read-only device memory");
+            fatal("no room in the list of read-only device memory");
     }
 }
 
@@ -65,7 +65,7 @@ void init_code dom0_permissions(struct domain *d)
     port_permissions(d);
     memory_permissions(d);
     if (range_set_add(&d->irqs, 1, ioapic_gsi_count() ? ioapic_gsi_count() - 1 : 1))
-        panic("no room in domain 0's list of interrupts");
+        fatal("no room in domain 0's list of interrupts");
 }
 
 void init_code dom0_console_info(start_info_t *si)

@@ -34,30 +34,30 @@ static void init_code decompress_kernel(struct dom0 *b, const struct kernel_payl
     size_t len;
 
     if (p->size > IMAGE_MAX)
-        panic("domain 0's kernel claims to be %lu MiB long: it is damaged", p->size >> 20);
+        fatal("domain 0's kernel claims to be %lu MiB long: it is damaged", p->size >> 20);
     b->image_order = order_for(p->size);
     if (buddy_alloc(b->image_order, 0, &b->image_mfn))
-        panic("too little memory to decompress domain 0's kernel (%lu MiB)", p->size >> 20);
+        fatal("too little memory to decompress domain 0's kernel (%lu MiB)", p->size >> 20);
     b->image_owned = true;
     b->image = mfn_to_virt(b->image_mfn);
     if (decompress(p->data, p->len, b->image, p->size, &len, &why))
-        panic("domain 0's kernel cannot be decompressed: %s", why);
+        fatal("domain 0's kernel cannot be decompressed: %s", why);
     if (len != p->size)
-        panic("domain 0's kernel is damaged: %zu bytes instead of %lu", len, p->size);
+        fatal("domain 0's kernel is damaged: %zu bytes instead of %lu", len, p->size);
 }
 
 static void init_code check_notes(const struct xen_notes *n)
 {
     if (!n->has_entry)
-        panic("domain 0's kernel has no Xen entry point: it was built without CONFIG_XEN_PV");
+        fatal("domain 0's kernel has no Xen entry point: it was built without CONFIG_XEN_PV");
     if (strncmp(n->guest_os, "linux", 5))
         log_info("domain 0's kernel is not Linux but \"%s\"", n->guest_os);
     if (n->pae_mode == XEN_PAE_NO)
-        panic("domain 0's kernel is for a kind of page tables that Argon does not have");
+        fatal("domain 0's kernel is for a kind of page tables that Argon does not have");
     if (n->has_hv_start_low && n->hv_start_low > HV_VA_START)
-        panic("domain 0's kernel claims addresses that are Argon's (up to %#lx)", n->hv_start_low);
+        fatal("domain 0's kernel claims addresses that are Argon's (up to %#lx)", n->hv_start_low);
     if (n->features_required & REQUIRED_UNSUPPORTED)
-        panic("domain 0's kernel requires features that paravirtual domains do not have (%#x)",
+        fatal("domain 0's kernel requires features that paravirtual domains do not have (%#x)",
               n->features_required);
 }
 
@@ -70,7 +70,7 @@ void init_code dom0_load_kernel(struct dom0 *b)
     int rc;
 
     if (kernel_payload_find(file, len, &p, &why))
-        panic("domain 0's kernel (first module, %zu bytes) is none: %s", len, why);
+        fatal("domain 0's kernel (first module, %zu bytes) is none: %s", len, why);
     if (p.format == DECOMPRESS_NONE) {
         b->image = (void *)(uintptr_t)p.data;
         image_len = p.len;
@@ -79,11 +79,11 @@ void init_code dom0_load_kernel(struct dom0 *b)
         image_len = p.size;
     }
     if (elf_open(&b->elf, b->image, image_len, &why))
-        panic("domain 0's kernel is not a usable ELF image: %s", why);
+        fatal("domain 0's kernel is not a usable ELF image: %s", why);
     rc = xen_notes_collect(&b->elf, &b->notes, &why);
     if (rc == -ENOENT)
-        panic("domain 0's kernel has no Xen notes: it was built without CONFIG_XEN_PV");
+        fatal("domain 0's kernel has no Xen notes: it was built without CONFIG_XEN_PV");
     if (rc)
-        panic("domain 0's kernel cannot run here: %s", why);
+        fatal("domain 0's kernel cannot run here: %s", why);
     check_notes(&b->notes);
 }

@@ -53,13 +53,13 @@ void init_code dom0_layout(struct dom0 *b)
     uint64_t first, end, v, p2m_bytes = b->nr_pages * sizeof(uint64_t), pfn;
 
     if (!elf_load_bounds(&b->elf, &first, &end))
-        panic("domain 0's kernel has nothing to load");
+        fatal("domain 0's kernel has nothing to load");
     if (first < n->paddr_offset || end - n->paddr_offset > b->nr_pages << PAGE_SHIFT)
-        panic("domain 0's kernel wants to lie at %#lx-%#lx, beyond its memory; raise dom0_mem",
+        fatal("domain 0's kernel wants to lie at %#lx-%#lx, beyond its memory; raise dom0_mem",
               first, end);
     b->v_base = n->virt_base;
     if (!IS_ALIGNED(b->v_base, V_ALIGN))
-        panic("domain 0's kernel has an unusable virtual base %#lx", b->v_base);
+        fatal("domain 0's kernel has an unusable virtual base %#lx", b->v_base);
     b->v_kernel_start = b->v_base + first - n->paddr_offset;
     b->v_kernel_end = b->v_base + end - n->paddr_offset;
     v = page_up(b->v_kernel_end);
@@ -73,7 +73,7 @@ void init_code dom0_layout(struct dom0 *b)
     }
     layout_tail(b, v);
     if (b->v_end < b->v_base || b->v_end - b->v_base > 2 * L2_SPAN)
-        panic("domain 0's kernel and initial RAM disk do not fit into its address space");
+        fatal("domain 0's kernel and initial RAM disk do not fit into its address space");
 
     pfn = dom0_pfn_of(b, b->v_end);
     if (b->initrd && n->mod_start_pfn) {
@@ -92,7 +92,7 @@ void init_code dom0_layout(struct dom0 *b)
         b->p2m_pfn = dom0_pfn_of(b, b->v_p2m);
     }
     if (pfn > b->nr_pages)
-        panic("too little memory: domain 0 needs %lu MiB to start and gets %lu; raise dom0_mem",
+        fatal("too little memory: domain 0 needs %lu MiB to start and gets %lu; raise dom0_mem",
               pfn >> 8, b->nr_pages >> 8);
 }
 
@@ -101,9 +101,9 @@ void init_code dom0_layout(struct dom0 *b)
 static void init_code add_extent(struct dom0 *b, uint64_t pfn, mfn_t m, uint64_t count)
 {
     if (b->nr_extents == DOM0_EXTENTS)
-        panic("domain 0's memory is in too many pieces");
+        fatal("domain 0's memory is in too many pieces");
     if (frame_adopt(&b->d->memory, m, count))
-        panic("domain 0 cannot have the frames %#lx-%#lx", m.n, m.n + count);
+        fatal("domain 0 cannot have the frames %#lx-%#lx", m.n, m.n + count);
     for (uint64_t i = 0; i < count; i++)
         frame_m2p_set(mfn(m.n + i), pfn + i);
     b->extent[b->nr_extents++] = (struct extent){.pfn = pfn, .count = count, .mfn = m};
@@ -118,7 +118,7 @@ static void init_code populate_range(struct dom0 *b, uint64_t pfn, uint64_t end)
 
         while (buddy_alloc(order, 0, &m))
             if (order-- == 0)
-                panic("too little memory for domain 0: %lu of %lu MiB found", pfn >> 8,
+                fatal("too little memory for domain 0: %lu of %lu MiB found", pfn >> 8,
                       b->nr_pages >> 8);
         add_extent(b, pfn, m, 1ull << order);
         pfn += 1ull << order;
@@ -155,7 +155,7 @@ mfn_t init_code dom0_mfn(const struct dom0 *b, uint64_t pfn)
         else
             return mfn(e->mfn.n + (pfn - e->pfn));
     }
-    panic("page %#lx of domain 0 has no frame", pfn);
+    fatal("page %#lx of domain 0 has no frame", pfn);
 }
 
 void *init_code dom0_page(const struct dom0 *b, uint64_t pfn)
