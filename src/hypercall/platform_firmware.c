@@ -7,12 +7,26 @@
 #include "boot/boot_info.h"
 #include "domain/guest_copy.h"
 #include "hypercall/platform.h"
+#include "base/param.h"
 #include "base/refuse.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/map.h"
 
 #define BDA_SHIFT_FLAGS 0x417u
+
+/* GRUB's menu entries for Xen give "no-real-mode edd=off" on EFI machines: nothing else is done. */
+static int param_real_mode(const char *value, bool negated)
+{
+    return 0;
+}
+PARAM_CUSTOM("real-mode", param_real_mode);
+
+static int param_edd(const char *value, bool negated)
+{
+    return 0;
+}
+PARAM_CUSTOM("edd", param_edd);
 
 struct efi_table {
     uint64_t signature;

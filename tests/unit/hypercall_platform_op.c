@@ -11,6 +11,7 @@
 
 #include <xen/platform.h>
 #include "guest.h"
+#include "base/param.h"
 #include "base/symbols.h"
 #include "boot/boot_info.h"
 #include "hypercall/ops.h"
@@ -251,6 +252,13 @@ static void bios(void **state)
     assert_int_equal(host_mappings, 0);
 }
 
+static void grubs_words_are_known(void **state)
+{
+    (void)host_log();
+    param_parse("no-real-mode edd=off");
+    assert_string_equal(host_log(), "");
+}
+
 static void put64(paddr_t at, uint64_t v)
 {
     memcpy(host_ram(at), &v, sizeof(v));
@@ -325,9 +333,16 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(who_and_which), TEST(wall_clock),   TEST(sleep_is_checked),
-        TEST(processors),    TEST(power_states), TEST(symbols),
-        TEST(bios),          TEST(efi),          TEST(random_structures),
+        TEST(who_and_which),
+        TEST(wall_clock),
+        TEST(sleep_is_checked),
+        TEST(processors),
+        TEST(power_states),
+        TEST(symbols),
+        TEST(bios),
+        TEST(efi),
+        TEST(random_structures),
+        TEST(grubs_words_are_known),
     };
 
     return cmocka_run_group_tests_name("hypercall/platform_op", tests, NULL, NULL);
