@@ -5,6 +5,9 @@
 #include "base/percpu.h"
 #include "cpu/features.h"
 
+struct gate;
+extern struct gate cpu_idt[256]; /* of all CPUs; page aligned */
+
 /* Host features, the order and bit positions of the public featureset words (cpu/features.h). */
 bool cpu_has(unsigned feature);
 
@@ -23,10 +26,9 @@ extern enum cpu_vendor cpu_vendor;
 
 /* Boot CPU: finds features, vendor, widths; says what is missing and stops without it. */
 void cpu_detect(void);
-/* This CPU: GDT, TSS with IST stacks, IDT, MSRs of SYSCALL, PAT, CR0, CR4, EFER. */
+/* This CPU, after spec_init(): GDT, TSS with IST stacks, IDT, MSRs of SYSCALL, PAT, CR0, CR4, EFER,
+ * hidden page tables. The boot CPU also patches the code as spec_init() decided. */
 void cpu_init_tables(void);
-/* Once, on the boot CPU, after spec_init(): indirect branches as it decided. */
-void cpu_patch_thunks(void);
 
 /* Descriptor page of this CPU that goes into page 14 of each vCPU's GDT window. */
 DECLARE_PER_CPU(mfn_t, gdt_mfn);

@@ -51,7 +51,8 @@
     pop %rdi
     .endm
 
-    .text
+    /* All code that runs while a guest's page tables may be loaded: cpu/xpti.c maps this section. */
+    .section .text.entry, "ax"
 
 /* ---- the way out ---- */
 
@@ -66,6 +67,7 @@ exit_to_guest:
     cmpw $1, (%rax) /* pending, and not masked */
     je exit_slow
 exit_iret:
+    leave_to_guest %rax, exit_refill
     restore_registers
     add $8, %rsp
     .globl guest_iret
@@ -76,6 +78,10 @@ guest_iret:
 exit_slow:
     mov %rsp, %rdi
     call guest_exit_work
+    jmp exit_to_guest
+
+exit_refill:
+    call xpti_refill
     jmp exit_to_guest
 
 /* ---- exceptions and interrupts ---- */
@@ -104,15 +110,48 @@ entry_exception:
     cld
     mov %rsp, %rdi
     testb $3, REGS_CS(%rsp)
-    jz 1f
+    jz from_hypervisor
+    enter_from_guest
     clear_saved_registers
     clear_scratch_registers
     call trap_from_guest
     jmp exit_to_guest
-1:  call trap_from_hypervisor
+
+    /* The IRET to a guest faults with the guest's tables loaded. */
+from_hypervisor:
+    enter_from_anywhere
+    call trap_from_hypervisor
+    leave_to_anywhere
     restore_registers
     add $8, %rsp
     iretq
+
+/* #DB has a stack of its own: after MOV SS the processor may hold it back until a SYSCALL is done,
+ * and raise it in ring 0 on whatever stack the guest chose. What a guest raised in ring 3 is moved
+ * to where guests' frames are. */
+    .globl entry_debug
+    .hidden entry_debug
+entry_debug:
+    pushq $0
+    movb $1, 4(%rsp)
+    testb $3, 16(%rsp)
+    jnz 1f
+    save_registers
+    clac_site
+    cld
+    mov %rsp, %rdi
+    jmp from_hypervisor
+1:  push %rax
+    mov %rsp, %rax
+    or $(CPU_BLOCK_SIZE - 1), %rax
+    sub $(CPU_LOCAL_SIZE - 1 - CPU_GUEST_END), %rax
+    .irp from, 48, 40, 32, 24, 16, 8, 0 /* ss to error code, and rax */
+    pushq \from(%rsp)
+    popq \from - 56(%rax)
+    .endr
+    lea -56(%rax), %rsp
+    pop %rax
+    jmp entry_exception
 
 /* Interrupt stubs for vectors 32-255, 16 bytes each. */
     .globl entry_interrupts
@@ -135,6 +174,7 @@ entry_interrupt:
     mov %rsp, %rdi
     testb $3, REGS_CS(%rsp)
     jz 1f
+    enter_from_guest
     clear_saved_registers
     clear_scratch_registers
     call trap_interrupt
@@ -157,8 +197,13 @@ entry_interrupt:
     clac_site
     cld
     clear_saved_registers
+    enter_from_anywhere
+    spec_site SPEC_SITE_RSB, 799f
+    fill_rsb
+799:
     mov %rsp, %rdi
     call \handler
+    leave_to_anywhere
     restore_registers
     add $8, %rsp
     iretq

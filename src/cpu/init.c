@@ -5,12 +5,19 @@
 
 #include "base/panic.h"
 #include "cpu/spec.h"
+#include "cpu/spec_site.h"
 #include "cpu/traps.h"
+#include "cpu/xpti.h"
 #include "hw/ops.h"
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "memory/layout.h"
 #include "memory/map.h"
+
+/* What a site of the entry path is, and what it becomes. */
+#define JMP_SHORT   0xeb
+#define NOP2_FIRST  0x66
+#define NOP2_SECOND 0x90
 
 #define STUB_BYTES 64u /* two of these for a CPU: LSTAR and CSTAR */
 
@@ -24,13 +31,14 @@ struct descriptor_page {
     struct tss tss;
 } aligned(4096);
 
-static struct gate idt[256] aligned(4096);
-static uint64_t syscall_scratch[MAX_CPUS][8]; /* a cache line each */
+struct gate cpu_idt[256] aligned(4096); /* a page of its own: cpu/xpti.c shows it */
+static uint64_t syscall_scratch[MAX_CPUS][8] aligned(4096); /* a cache line each, nothing else */
 
 extern char entry_exceptions[], entry_interrupts[], entry_nmi[], entry_double_fault[];
-extern char entry_machine_check[], entry_syscall[], entry_syscall32[];
+extern char entry_debug[], entry_machine_check[], entry_syscall[], entry_syscall32[];
 extern char __syscall_stubs[];
 extern const int32_t __start_smap_sites[], __stop_smap_sites[];
+extern const int32_t __start_spec_sites[], __stop_spec_sites[];
 extern const int32_t __start_indirect_thunks[], __stop_indirect_thunks[];
 
 static void *text_alias(const void *text)
@@ -45,7 +53,7 @@ static void gate_set(unsigned vector, const void *handler, unsigned ist, unsigne
 {
     uint64_t a = (uintptr_t)handler;
 
-    idt[vector] = (struct gate){
+    cpu_idt[vector] = (struct gate){
         .offset_low = (uint16_t)a,
         .selector = SEL_HV_CS,
         .ist = (uint8_t)ist,
@@ -65,6 +73,7 @@ static void idt_build(void)
     gate_set(VEC_OF, entry_exceptions + 16 * VEC_OF, 0, 3);
     for (unsigned v = 32; v < 256; v++)
         gate_set(v, entry_interrupts + 16 * (v - 32), 0, v == 0x80 || v == 0x82 ? 3 : 0);
+    gate_set(VEC_DB, entry_debug, IST_DB, 0);
     gate_set(VEC_NMI, entry_nmi, IST_NMI, 0);
     gate_set(VEC_DF, entry_double_fault, IST_DF, 0);
     gate_set(VEC_MC, entry_machine_check, IST_MC, 0);
@@ -116,7 +125,30 @@ static void patch_smap_sites(void)
     }
 }
 
-void cpu_patch_thunks(void)
+/* Switches on the pieces of entry and exit that this processor needs. */
+static void patch_spec_sites(void)
+{
+    const bool on[SPEC_SITE_COUNT] = {
+        [SPEC_SITE_ENTRY] = xpti_active || spec_rsb,
+        [SPEC_SITE_EXIT] = xpti_active || spec_verw,
+        [SPEC_SITE_XPTI] = xpti_active,
+        [SPEC_SITE_RSB] = spec_rsb,
+        [SPEC_SITE_VERW] = spec_verw,
+    };
+
+    for (const int32_t *s = __start_spec_sites; s < __stop_spec_sites; s += 2) {
+        uint8_t *code = text_alias((const char *)s + s[0]);
+
+        if (code[0] != JMP_SHORT)
+            panic("a site of the entry path is not what it should be");
+        if (on[s[1]]) {
+            code[0] = NOP2_FIRST;
+            code[1] = NOP2_SECOND;
+        }
+    }
+}
+
+static void patch_thunks(void)
 {
     for (const int32_t *s = __start_indirect_thunks; s < __stop_indirect_thunks; s++) {
         uint8_t *code = text_alias((const char *)s + *s), form[SPEC_THUNK_BYTES];
@@ -142,6 +174,7 @@ static struct descriptor_page *descriptors_make(struct cpu_local *cpu)
 
     page->tss.rsp[0] = (uintptr_t)&cpu->guest + sizeof(cpu->guest);
     page->tss.ist[IST_NMI - 1] = block + 2 * PAGE_SIZE;
+    page->tss.ist[IST_DB - 1] = block + 3 * PAGE_SIZE;
     page->tss.ist[IST_DF - 1] = block + 4 * PAGE_SIZE;
     page->tss.ist[IST_MC - 1] = block + 5 * PAGE_SIZE;
     page->tss.iomap = sizeof(page->tss); /* no bitmap: every port access of a guest faults */
@@ -157,7 +190,7 @@ static uint64_t cr4_wanted(void)
 {
     uint64_t cr4 = CR4_PAE | CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_MCE;
 
-    cr4 |= cpu_has(X86_FEATURE_PGE) ? CR4_PGE : 0;
+    cr4 |= cpu_has(X86_FEATURE_PGE) && !xpti_active ? CR4_PGE : 0;
     cr4 |= cpu_has(X86_FEATURE_XSAVE) ? CR4_OSXSAVE : 0;
     cr4 |= cpu_has(X86_FEATURE_SMEP) ? CR4_SMEP : 0;
     cr4 |= cpu_has(X86_FEATURE_UMIP) ? CR4_UMIP : 0;
@@ -177,10 +210,13 @@ void cpu_init_tables(void)
     if (!cpu_cr4) { /* the boot CPU decides for all */
         idt_build();
         cpu_smap = cpu_has(X86_FEATURE_SMAP);
+        xpti_active = spec_xpti_dom0 || spec_xpti_domu;
         cpu_cr4 = cr4_wanted();
         cpu_efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
         if (cpu_smap)
             patch_smap_sites();
+        patch_spec_sites();
+        patch_thunks();
     }
     this_cpu(gdt_mfn) = virt_to_mfn(page);
     hw_lgdt(&(struct table_register){.limit = GDT_RESERVED_OFFSET + PAGE_SIZE - 1,
@@ -188,7 +224,7 @@ void cpu_init_tables(void)
     hw_reload_segments(SEL_HV_CS, SEL_HV_SS);
     hw_ltr(SEL_TSS);
     hw_lldt(0);
-    hw_lidt(&(struct table_register){.limit = sizeof(idt) - 1, .base = (uintptr_t)idt});
+    hw_lidt(&(struct table_register){.limit = sizeof(cpu_idt) - 1, .base = (uintptr_t)cpu_idt});
 
     wrmsr(MSR_EFER, cpu_efer);
     write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE | CR0_AM);
@@ -201,6 +237,9 @@ void cpu_init_tables(void)
     wrmsr(MSR_LSTAR, (uintptr_t)stub);
     wrmsr(MSR_CSTAR, (uintptr_t)(stub + STUB_BYTES));
     wrmsr(MSR_SYSCALL_MASK, SYSCALL_CLEARS);
+    cpu->verw_selector = SEL_HV_SS;
+    if (xpti_active)
+        xpti_cpu_init(xpti_tables_make(page, stub, scratch));
     if (cpu_vendor == CPU_INTEL || cpu_has(X86_FEATURE_SEP)) {
         wrmsr(MSR_SYSENTER_CS, 0); /* SYSENTER raises #GP: no guest has it */
     }

@@ -22,7 +22,7 @@ bool spec_xpti_dom0, spec_xpti_domu;
 bool spec_l1tf_dom0, spec_l1tf_domu;
 
 /* What the processor has, and what flaws. */
-static bool has_meltdown, has_l1tf, has_mds;
+static bool has_meltdown, has_l1tf, has_mds, has_retbleed;
 
 /* Options: -1 by the processor's needs. */
 static int opt_ibpb = -1, opt_ibrs = -1, opt_ssbd = -1, opt_verw = -1, opt_rsb = -1;
@@ -238,6 +238,21 @@ static bool old_in_order(void)
     return false;
 }
 
+/* Returns are predicted from what other branches trained: AMD, "Technical guidance for mitigating
+ * branch type confusion"; Intel, "Return stack buffer underflow". */
+static bool returns_mislead(void)
+{
+    static const uint8_t models[] = {0x4e, 0x55, 0x5e, 0x8e, 0x9e, 0xa5, 0xa6};
+
+    if (cpu_vendor == CPU_AMD)
+        return policy_raw.family >= 0x15 && policy_raw.family <= 0x18 &&
+               !cpu_has(X86_FEATURE_BTC_NO);
+    for (unsigned i = 0; cpu_vendor == CPU_INTEL && i < ARRAY_SIZE(models); i++)
+        if (policy_raw.family == 6 && policy_raw.model == models[i])
+            return true;
+    return false;
+}
+
 void spec_detect(void)
 {
     bool intel = cpu_vendor == CPU_INTEL && !old_in_order();
@@ -245,6 +260,7 @@ void spec_detect(void)
     has_meltdown = intel && !arch_cap(X86_FEATURE_RDCL_NO);
     has_l1tf = has_meltdown;
     has_mds = intel && !arch_cap(X86_FEATURE_MDS_NO);
+    has_retbleed = returns_mislead();
 }
 
 static bool choose(int opt, bool by_need)
@@ -257,19 +273,18 @@ static const char *yes_no(bool on)
     return on ? "yes" : "no";
 }
 
-/* Chosen, but nobody does it: the entry path and the page-table checks do not look at these yet.
- * Whoever makes one of them work takes it out of this list. */
+/* Needed, but nobody does it. Whoever makes one of them work takes it out of this list. */
 static void log_missing(void)
 {
     const struct {
         const char *name;
         bool wanted;
     } missing[] = {
-        {"hidden page tables (XPTI)", spec_xpti_dom0 || spec_xpti_domu},
         {"checks of absent entries (PV L1TF)", spec_l1tf_dom0 || spec_l1tf_domu},
-        {"VERW", spec_verw},
         {"IBRS", spec_ibrs},
         {"SSBD", spec_ssbd},
+        {"VERW (microcode)", has_mds && !spec_verw && opt_verw != 0},
+        {"a safe form of returns (Retbleed)", has_retbleed && spec_thunk != SPEC_THUNK_JMP},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(missing); i++)
@@ -295,7 +310,8 @@ void spec_init(void)
         (cpu_has(X86_FEATURE_IBRSB) || cpu_has(X86_FEATURE_IBRS)) && choose(opt_ibrs, false);
     spec_ssbd = has_ssbd && choose(opt_ssbd, false);
     spec_verw = cpu_has(X86_FEATURE_MD_CLEAR) && choose(opt_verw, has_mds);
-    spec_rsb = choose(opt_rsb, true);
+    /* A guest's calls predict returns to its own code, which SMEP keeps ring 0 out of. */
+    spec_rsb = choose(opt_rsb, !cpu_has(X86_FEATURE_SMEP));
     spec_xpti_dom0 = choose(opt_xpti_dom0, has_meltdown);
     spec_xpti_domu = choose(opt_xpti_domu, has_meltdown);
     spec_l1tf_dom0 = choose(opt_l1tf_dom0, false);
@@ -306,6 +322,9 @@ void spec_init(void)
              has_meltdown || has_l1tf || has_mds ? "" : "none of Meltdown, L1TF, MDS");
     log_info("Speculation: indirect branches by %s, IBPB between domains: %s", thunk[spec_thunk],
              yes_no(spec_ibpb));
+    log_info("Speculation: hidden page tables (XPTI): domain 0 %s, others %s; "
+             "return predictor filled on entry: %s; VERW on exit: %s",
+             yes_no(spec_xpti_dom0), yes_no(spec_xpti_domu), yes_no(spec_rsb), yes_no(spec_verw));
     log_missing();
 }
 

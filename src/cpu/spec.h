@@ -11,12 +11,12 @@ enum spec_thunk {
     SPEC_THUNK_JMP,
 };
 
-extern enum spec_thunk spec_thunk;          /* [I] how indirect branches are made */
-extern bool spec_ibpb;                      /* [I] a barrier when another domain's vCPU comes */
-extern bool spec_ibrs;                      /* [I] SPEC_CTRL.IBRS while the hypervisor runs */
-extern bool spec_ssbd;                      /* [I] SPEC_CTRL.SSBD while the hypervisor runs */
-extern bool spec_verw;                      /* [I] VERW on the way out to guests */
-extern bool spec_rsb;                       /* [I] RSB filled on entry from a guest */
+extern enum spec_thunk spec_thunk; /* [I] how indirect branches are made */
+extern bool spec_ibpb;             /* [I] a barrier when another domain's vCPU comes */
+extern bool spec_ibrs;             /* [I] SPEC_CTRL.IBRS while the hypervisor runs */
+extern bool spec_ssbd;             /* [I] SPEC_CTRL.SSBD while the hypervisor runs */
+extern bool spec_verw;             /* [I] VERW on the way out to guests */
+extern bool spec_rsb;              /* [I] RSB filled on entry from a guest: see spec_init() */
 extern bool spec_xpti_dom0, spec_xpti_domu; /* [I] hidden page tables for PV guests */
 extern bool spec_l1tf_dom0, spec_l1tf_domu; /* [I] check non-present entries */
 

@@ -8,6 +8,7 @@
 #include "frame/table.h"
 
 #include "cpu/cpu.h"
+#include "cpu/xpti.h"
 #include "memory/map.h"
 
 /* ---- bits ---- */
@@ -281,6 +282,15 @@ void table_entry_put(struct frame_owner *o, struct frame *table, unsigned level,
     ref_put(f);
 }
 
+/* Before what the old entry held is put: see cpu/xpti.h. */
+static void upper_store(struct frame_owner *o, unsigned level, uint64_t *pe, uint64_t e,
+                        const struct store *how, uint64_t *old)
+{
+    entry_store(pe, e, how, old);
+    if (level == 4)
+        xpti_l4_changed(&o->dirty_cpus);
+}
+
 static int upper_update(struct frame_owner *o, struct frame *table, unsigned level, unsigned index,
                         uint64_t val, unsigned flags)
 {
@@ -296,14 +306,14 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
 
             if (entry_flags_bad(level, val) || (linear && val & PTE_RW))
                 return refuse(-EINVAL, "L%u entry: %lx is not allowed", level, val);
-            entry_store(pe, (val & ~UPPER_IGNORED) | PTE_U, &how, &old);
+            upper_store(o, level, pe, (val & ~UPPER_IGNORED) | PTE_U, &how, &old);
             return 0;
         }
         rc = table_entry_get(o, table, level, &val, &left);
         if (rc)
             return rc;
     }
-    entry_store(pe, val, &how, &old);
+    upper_store(o, level, pe, val, &how, &old);
     if (old & PTE_P)
         table_entry_put(o, table, level, old);
     return 0;

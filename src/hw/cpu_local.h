@@ -2,9 +2,12 @@
 /* What sits at the top of each CPU's stack block: the way from the stack pointer to "this CPU".
  *
  * A block is CPU_BLOCK_SIZE bytes, aligned to its size:
- *     page 0-1  stack of NMI          page 2-3  stack of #DF       page 4-5 (half) stack of #MC
+ *     page 0-1  stack of NMI    page 2  of #DB    page 3  of #DF    page 4  of #MC
  *     up to the end: the primary stack, and on its top this structure. The guest's registers are
- *     saved in `guest`: RSP0 points at its end, so the processor pushes the frame right there. */
+ *     saved in `guest`: RSP0 points at its end, so the processor pushes the frame right there.
+ *
+ * Of each stack, the page that entries push to is mapped while a guest runs on hidden page tables
+ * (cpu/xpti.c). */
 #pragma once
 
 #include "hw/regs.h"
@@ -20,11 +23,12 @@ struct cpu_local {
     uint64_t percpu_offset; /* from the master copy of per-CPU data to this CPU's */
     struct vcpu *current;   /* never NULL once scheduling began: the idle vCPU at least */
     uint32_t id;
-    uint32_t work;        /* [a] pending softirqs, bit n = softirq n; looked at on each exit */
-    uint64_t *upcall;     /* vcpu_info of current, whose first 2 bytes are pending, mask */
-    uint64_t exit_cr3;    /* XPTI: cr3 to load on exit to the guest, 0 = keep */
-    uint64_t hv_cr3;      /* XPTI: cr3 the hypervisor runs on, 0 = the guest's */
-    uint64_t syscall_rsp; /* scratch of the SYSCALL entry */
+    uint32_t work;         /* [a] pending softirqs, bit n = softirq n; looked at on each exit */
+    uint64_t *upcall;      /* vcpu_info of current, whose first 2 bytes are pending, mask */
+    uint64_t exit_cr3;     /* XPTI: cr3 to load on exit to the guest, 0 = keep */
+    uint64_t hv_cr3;       /* XPTI: cr3 the hypervisor runs on, 0 = the guest's */
+    uint32_t shadow_stale; /* [a] XPTI: xpti_refill() has to run before the exit */
+    uint16_t verw_selector;
     uint64_t spare[3];
 };
 _Static_assert(sizeof(struct cpu_local) % 16 == 8, "RSP0 must be 16-byte aligned: see entry.S");

@@ -56,4 +56,5 @@ struct packed table_register {
 #define IST_NMI 1
 #define IST_DF  2
 #define IST_MC  3
+#define IST_DB  4
 #endif

@@ -19,12 +19,13 @@
     save_registers
     .endm
 
-    .text
+    .section .text.entry, "ax"
     .globl entry_syscall, entry_syscall32
     .hidden entry_syscall, entry_syscall32
     .balign 64
 entry_syscall:
     push_frame SEL_GUEST_CS64
+    enter_from_guest
     mov CPU_CURRENT(%rsp), %rbx
     mov VCPU_PV(%rbx), %rbp
     cmpb $0, PV_IN_KERNEL(%rbp)
@@ -55,6 +56,7 @@ syscall_exit:
     mov REGS_RIP(%rsp), %rcx
     test %rcx, %rcx /* canonical for sure in the upper half; SYSRET must not see others */
     jns exit_iret
+    leave_to_guest %r11, syscall_refill
     mov REGS_RBX(%rsp), %rbx
     mov REGS_RBP(%rsp), %rbp
     mov REGS_R10(%rsp), %r10
@@ -72,9 +74,15 @@ no_such_call:
     mov %rax, REGS_RAX(%rsp)
     jmp syscall_exit
 
+syscall_refill:
+    call xpti_refill
+    mov REGS_RAX(%rsp), %rax
+    jmp syscall_exit
+
 /* From compatibility mode (AMD): never a hypercall. */
 entry_syscall32:
     push_frame SEL_GUEST_CS32
+    enter_from_guest
 from_user:
     mov %rsp, %rdi
     xor %ebp, %ebp

@@ -3,6 +3,7 @@
  * ABI.md 2.5. One function a command; -ERESTART from it: not done, call again. */
 #include "pv/mm.h"
 
+#include "cpu/xpti.h"
 #include "domain/guest_copy.h"
 #include "lib/string.h"
 #include "memory/tlb.h"
@@ -21,6 +22,7 @@ static int base_replace(struct vcpu *v, mfn_t *base, mfn_t m)
     if (rc)
         return rc;
     *base = m;
+    xpti_forget(); /* a number that comes again may be another table */
     if (base == &v->pv->kernel_l4 && v == current())
         pv_load_cr3(v);
     /* Now that no CPU uses it. What hangs below may be left to drain. */

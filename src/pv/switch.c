@@ -9,6 +9,7 @@
 #include "base/softirq.h"
 #include "cpu/cpu.h"
 #include "cpu/spec.h"
+#include "cpu/xpti.h"
 #include "cpu/xstate.h"
 #include "lib/errno.h"
 #include "memory/map.h"
@@ -77,8 +78,15 @@ static void load_cr4(const struct vcpu *v)
 void pv_load_cr3(struct vcpu *v)
 {
     const struct pv_vcpu *pv = v->pv;
+    mfn_t l4 = pv->in_kernel ? pv->kernel_l4 : pv->user_l4;
 
-    write_cr3((pv->in_kernel ? pv->kernel_l4 : pv->user_l4).n << PAGE_SHIFT);
+    write_cr3(l4.n << PAGE_SHIFT);
+    if (likely(!xpti_active))
+        return;
+    if (v->domain->hardware ? spec_xpti_dom0 : spec_xpti_domu)
+        xpti_load(l4, pv->in_kernel);
+    else
+        xpti_unload();
 }
 
 void pv_toggle_mode(struct vcpu *v)
@@ -221,6 +229,7 @@ static void enter_domain(struct vcpu *v, struct switch_state *s)
 {
     struct domain *d = v->domain;
 
+    xpti_forget();
     if (s->domain == d) {
         pv_load_cr3(v);
         return;

@@ -4,6 +4,7 @@
  * go to the guest's handler.
  *
  * Intel SDM vol. 3A, 6.15; ABI.md 3.5, 3.7, 3.8. */
+#include "cpu/xpti.h"
 #include "domain/guest_copy.h"
 #include "lib/string.h"
 #include "memory/layout.h"
@@ -108,6 +109,8 @@ static void handle_page_fault(struct vcpu *v, struct regs *regs)
         /* A stale translation faulted; the processor dropped it with the fault. */
         if (pv_access_allowed(v, cr2, error))
             return;
+    } else if (!(error & PFEC_P) && xpti_stale() && pv_access_allowed(v, cr2, error)) {
+        return; /* another CPU has filled a slot of the L4 whose copy we ran on */
     }
     if (v->pv->in_kernel)
         error &= ~PFEC_U;

@@ -18,6 +18,10 @@ void asm_offsets(void)
     VALUE(CPU_GUEST_END, offsetof(struct cpu_local, guest) + sizeof(struct regs));
     VALUE(CPU_WORK, offsetof(struct cpu_local, work));
     VALUE(CPU_UPCALL, offsetof(struct cpu_local, upcall));
+    VALUE(CPU_EXIT_CR3, offsetof(struct cpu_local, exit_cr3));
+    VALUE(CPU_HV_CR3, offsetof(struct cpu_local, hv_cr3));
+    VALUE(CPU_SHADOW_STALE, offsetof(struct cpu_local, shadow_stale));
+    VALUE(CPU_VERW_SELECTOR, offsetof(struct cpu_local, verw_selector));
     VALUE(CPU_CURRENT, offsetof(struct cpu_local, current));
     VALUE(VCPU_PV, offsetof(struct vcpu, pv));
     VALUE(VCPU_CONTINUED, offsetof(struct vcpu, continued));

@@ -132,10 +132,9 @@ void init_code start_main(uint32_t magic, uint32_t info)
     start_memory();
     start_consoles();
     cpu_detect();
+    spec_init();
     hooks_install();
     cpu_init_tables();
-    spec_init();
-    cpu_patch_thunks();
     start_interrupts();
     start_time();
     uart_init_irq();
