@@ -42,11 +42,11 @@ RUN_NEEDS   = $(DOM0)/initrd.img $(if $(filter none,$(ROOT)),,$(DOM0)/disk.img)
 
 # The compiler itself may be missing before setup, so the rest is made by a second make.
 run: build/setup.stamp
-	@$(MAKE) --no-print-directory $(B)/argon $(RUN_NEEDS)
+	@$(MAKE) -s --no-print-directory $(B)/argon $(RUN_NEEDS)
 	@tools/run --hv $(B)/argon $(RUN_OPTIONS)
 
 xen-run: build/setup.stamp
-	@$(MAKE) --no-print-directory $(RUN_NEEDS)
+	@$(MAKE) -s --no-print-directory $(RUN_NEEDS)
 	@tools/run --hv $$(tools/xen-ref) $(RUN_OPTIONS)
 
 $(DOM0)/root.squashfs: $(DOM0)/disk.img
@@ -57,10 +57,10 @@ build/argon.iso: $(B)/argon $(DOM0)/initrd.img $(DOM0)/root.squashfs tools/mkiso
 	    "console=tty0 console=hvc0 $(KARGS)" $(DOM0)/root.squashfs
 
 iso: build/setup.stamp
-	@$(MAKE) --no-print-directory build/argon.iso
+	@$(MAKE) -s --no-print-directory build/argon.iso
 	@echo "build/argon.iso: for a CD, a USB stick, or qemu-system-x86_64 -cdrom"
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp
-	@$(MAKE) --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
+	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
 	@tests/system/run --hv $(B)/argon
