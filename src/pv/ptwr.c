@@ -135,14 +135,84 @@ static bool ptwr_wanted(struct ptwr *p, uint64_t cr2)
     return wanted;
 }
 
-bool pv_ptwr_fault(struct vcpu *v, uint64_t cr2, uint32_t error)
+/* ---- the usual instruction, without the emulator ---- */
+
+#define FETCH_BYTES 16u /* at least the longest form below */
+
+/* `mov %reg, mem` of 8 bytes without prefixes but REX: 89 /r. What it stores where; 0: it is
+ * something else. Else its length. Intel SDM vol. 2A, 2.1 and 2.2.1. */
+static unsigned decode_mov(const struct regs *regs, const uint8_t *b, uint64_t *val, uint64_t *at)
+{
+    struct regs *r = (struct regs *)regs; /* regs_gpr() is for writers too */
+    uint8_t rex = b[0], mod = b[2] >> 6, rm = b[2] & 7;
+    unsigned len = 3;
+    int32_t disp = 0;
+
+    if ((rex & 0xf8) != 0x48 || b[1] != 0x89 || mod == 3) /* REX.W */
+        return 0;
+    *val = *regs_gpr(r, (b[2] >> 3 & 7) | (rex & 4) << 1);
+    *at = 0;
+    if (rm == 4) {
+        uint8_t sib = b[len++], index = (sib >> 3 & 7) | (rex & 2) << 2;
+
+        rm = sib & 7;
+        if (index != 4)
+            *at = *regs_gpr(r, index) << (sib >> 6);
+        if (rm == 5 && mod == 0)
+            return 0; /* no base */
+    } else if (rm == 5 && mod == 0) {
+        memcpy(&disp, b + len, 4);
+        *at = r->rip + len + 4 + disp;
+        return len + 4;
+    }
+    *at += *regs_gpr(r, rm | (rex & 1) << 3);
+    if (mod == 1) {
+        disp = (int8_t)b[len++];
+    } else if (mod == 2) {
+        memcpy(&disp, b + len, 4);
+        len += 4;
+    }
+    *at += disp;
+    return len;
+}
+
+/* True: a whole entry was written by the usual instruction, and it is done. False: nothing is. */
+static bool ptwr_mov(struct vcpu *v, uint64_t cr2)
+{
+    struct domain *d = v->domain;
+    struct regs *regs = vcpu_regs(v);
+    uint64_t val, at, *pe, e = 0;
+    uint8_t code[FETCH_BYTES];
+    bool done = false;
+    unsigned len;
+    mfn_t l1;
+
+    if (cr2 & 7 || guest_read(code, regs->rip, sizeof(code)))
+        return false;
+    len = decode_mov(regs, code, &val, &at);
+    if (!len || at != cr2 || !(d->vm_assist & BIT(VMASST_TYPE_writable_pagetables)))
+        return false;
+    lock(&d->pv->mmu);
+    pe = mm_walk(d, v->pv->kernel_l4, cr2, &l1);
+    if (pe)
+        e = read_once(*pe);
+    if ((e & (PTE_P | PTE_RW)) == PTE_P && frame_is_l1(pte_mfn(e), &d->memory)) {
+        pe = (uint64_t *)((char *)mfn_to_virt(pte_mfn(e)) + (cr2 & ~PAGE_MASK));
+        done = frame_l1_update(&d->memory, &d->memory, pe, val, 0) == 0;
+    }
+    unlock(&d->pv->mmu);
+    if (done)
+        pv_retire(v, regs, len);
+    return done;
+}
+
+static bool ptwr_emulate(struct vcpu *v, uint64_t cr2)
 {
     struct ptwr p = {.v = v};
     struct emul_ctxt c = {
         .regs = vcpu_regs(v), .ops = &ptwr_ops, .data = &p, .bits = 64, .cpl = 3, .max_reps = 64};
 
-    if ((error & (PFEC_P | PFEC_W | PFEC_RSVD | PFEC_I)) != (PFEC_P | PFEC_W) ||
-        !ptwr_wanted(&p, cr2))
+    if (!ptwr_wanted(&p, cr2))
         return false;
     switch (emul_instruction(&c)) {
     case EMUL_OKAY:
@@ -160,4 +230,11 @@ bool pv_ptwr_fault(struct vcpu *v, uint64_t cr2, uint32_t error)
     default:
         return false;
     }
+}
+
+bool pv_ptwr_fault(struct vcpu *v, uint64_t cr2, uint32_t error)
+{
+    if ((error & (PFEC_P | PFEC_W | PFEC_RSVD | PFEC_I)) != (PFEC_P | PFEC_W))
+        return false;
+    return ptwr_mov(v, cr2) || ptwr_emulate(v, cr2);
 }

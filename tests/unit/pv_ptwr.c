@@ -73,6 +73,61 @@ static void test_mov(void **state)
     assert_int_equal(*pe, 0);
 }
 
+/* The forms of its operand: each stores r9 or rdx at the entry of pfn 20. */
+static void test_mov_forms(void **state)
+{
+    static const struct {
+        unsigned len;
+        char code[9];
+    } form[] = {
+        {3, "\x4c\x89\x0b"},                     /* mov %r9,(%rbx) */
+        {4, "\x4c\x89\x4b\xf8"},                 /* mov %r9,-8(%rbx) */
+        {7, "\x4c\x89\x8b\x00\x10\x00\x00"},     /* mov %r9,0x1000(%rbx) */
+        {4, "\x4d\x89\x0c\x24"},                 /* mov %r9,(%r12) */
+        {4, "\x4d\x89\x0c\xec"},                 /* mov %r9,(%r12,%rbp,8) */
+        {5, "\x4f\x89\x4c\x2c\xf0"},             /* mov %r9,-16(%r12,%r13) */
+        {4, "\x4d\x89\x4d\x00"},                 /* mov %r9,0(%r13) */
+        {7, "\x4c\x89\x0d\x00\x00\x00\x00"},     /* mov %r9,disp(%rip) */
+        {8, "\x4e\x89\x0c\x2d\x00\x00\x00\x00"}, /* mov %r9,(,%r13): no base */
+        {4, "\x65\x4c\x89\x0b"},                 /* mov %r9,%gs:(%rbx) */
+        {3, "\x4c\x87\x0b"},                     /* xchg */
+    };
+    uint64_t *pe = pvg_l1e(g, 20), at = entry_va(20);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(form); i++) {
+        uint64_t val = pte_make(g->mfn[21 + i], RW);
+        uint64_t rip = pvg_va(pvg_arg_pfn) + CODE_AT;
+        int32_t disp = (int32_t)(at - (rip + 7));
+
+        memcpy((char *)pvg_page(g, pvg_arg_pfn) + CODE_AT, form[i].code, 9);
+        if (i == 7)
+            memcpy((char *)pvg_page(g, pvg_arg_pfn) + CODE_AT + 3, &disp, 4);
+        memset(r, 0, sizeof(*r));
+        r->rip = rip;
+        r->rflags = RFLAGS_IF | RFLAGS_MBS | RFLAGS_RF;
+        r->r9 = val;
+        r->rbx = i == 1 ? at + 8 : i == 2 ? at - 0x1000 : at;
+        r->r12 = i == 4 ? at - 24 : i == 5 ? at - 32 : at;
+        r->rbp = 3;
+        r->r13 = i == 5 ? 48 : at;
+        r->rsp = 0x1000; /* never an index */
+        assert_true(pv_ptwr_fault(current(), at, ERROR));
+        if (*pe != val)
+            print_message("form %u\n", i);
+        assert_int_equal(*pe, val);
+        assert_int_equal(r->rip, rip + form[i].len);
+        assert_false(r->rflags & RFLAGS_RF);
+    }
+    /* The processor says another address than the instruction: it was changed meanwhile. */
+    r->rbx = at + 8;
+    r->r9 = 0;
+    memcpy((char *)pvg_page(g, pvg_arg_pfn) + CODE_AT, form[0].code, 9);
+    r->rip = pvg_va(pvg_arg_pfn) + CODE_AT;
+    assert_true(pv_ptwr_fault(current(), at, ERROR));
+    assert_int_not_equal(*pe, 0);
+    assert_int_equal(pe[1], 0);
+}
+
 static void test_refused(void **state)
 {
     uint64_t *pe = pvg_l1e(g, 20), before = *pe;
@@ -192,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mov, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mov_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial, setup, teardown),
         cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
