@@ -16,10 +16,12 @@ void init_code boot_memory_add(paddr_t start, uint64_t len, uint32_t type)
 {
     paddr_t end = start + len;
 
-    if (!len)
-        return;
-    if (end < start)
+    if (end < start) /* beyond the last address */
         end = ~0ull & PAGE_MASK;
+    if (start >= end)
+        return;
+    if (!type) /* no type of any specification; 0 is "nothing" here */
+        type = BOOT_RESERVED;
     if (nr_raw == RAW_MAX) {
         log_warn("boot: the memory map has more than %u entries: %#lx-%#lx left out", RAW_MAX,
                  start, end);
@@ -42,11 +44,18 @@ static bool wins(uint32_t a, uint32_t b)
     return a != BOOT_RAM && b != BOOT_UNUSABLE && a >= b;
 }
 
-/* Appends [start, end), joining it to the last range where it continues that. */
+/* Appends [start, end), joining it to the last range where it continues that. RAM next to what is
+ * none may begin or end inside a frame: that frame is not RAM. */
 static void init_code append(paddr_t start, paddr_t end, uint32_t type)
 {
     struct boot_range *last = &boot_info.memory[boot_info.nr_memory];
 
+    if (type == BOOT_RAM) {
+        start = ROUND_UP(start, PAGE_SIZE);
+        end = ROUND_DOWN(end, PAGE_SIZE);
+        if (start >= end)
+            return;
+    }
     if (boot_info.nr_memory && last[-1].end == start && last[-1].type == type)
         last[-1].end = end;
     else if (boot_info.nr_memory < BOOT_MEMORY) {
