@@ -87,7 +87,9 @@ static void count_l1_entry(mfn_t table, unsigned i, uint64_t e, const struct fra
 
         if (!(f->refs & REF_COUNT))
             mistake("L1 %lx[%u]: grant of frame %lx, which is free", table.n, i, pte_mfn(e).n);
-        if (e & PTE_RW && ((w & TYPE_KIND) != TYPE_WRITABLE || !(w & TYPE_COUNT)))
+        if (e & PTE_RW && !(e & PTE_GRANT_RW))
+            mistake("L1 %lx[%u]: %lx may be written, its grant not", table.n, i, e);
+        if (e & (PTE_RW | PTE_GRANT_RW) && ((w & TYPE_KIND) != TYPE_WRITABLE || !(w & TYPE_COUNT)))
             mistake("L1 %lx[%u]: writable grant of frame %lx, which is %u", table.n, i,
                     pte_mfn(e).n, type_kind(w));
     } else if (e & PTE_RW) {

@@ -13,6 +13,7 @@
 
 /* ---- bits ---- */
 
+#define GRANT_MARKS   (PTE_GRANT | PTE_GRANT_RW)
 #define UPPER_IGNORED (PTE_PWT | PTE_PCD) /* the walker reads tables as write-back, always */
 
 bool entry_flags_bad(unsigned level, uint64_t e)
@@ -63,7 +64,7 @@ int l1_entry_get(struct frame_owner *to, struct frame_owner *po, uint64_t *e)
 
     if (unlikely(entry_flags_bad(1, *e)))
         return refuse(-EINVAL, "L1 entry: %lx has reserved bits", *e);
-    *e = (*e & ~(PTE_G | PTE_GRANT)) | PTE_U;
+    *e = (*e & ~(PTE_G | GRANT_MARKS)) | PTE_U;
     if (unlikely(!f))
         return device_get(to, po, m, e);
     if (!to->any_cache)
@@ -132,18 +133,18 @@ static inline int l1_same_frame(struct frame_owner *to, struct frame_owner *po, 
         }
         return entry_store(pe, device_cache(e), how, &old) ? 0 : -EAGAIN;
     }
-    e |= old & PTE_GRANT;
+    e |= old & PTE_GRANT ? old & GRANT_MARKS : 0;
     if (!to->any_cache)
         e &= ~PTE_CACHE_MASK;
     if (e & ~old & PTE_RW) {
-        if (!uses)
+        if (!uses && !(old & PTE_GRANT_RW))
             return refuse(-EPERM, "L1 entry: frame %lx is granted read-only", m.n);
-        if (writable_get(f))
+        if (uses && writable_get(f))
             return refuse(-EBUSY, "L1 entry: frame %lx is in use as %u, not writable", m.n,
                           frame_type_of(m));
     }
     if (unlikely(!entry_store(pe, e, how, &old))) {
-        if (e & ~old & PTE_RW)
+        if (e & ~old & PTE_RW && uses)
             writable_put(f); /* never stored: no translation */
         return -EAGAIN;
     }
@@ -164,7 +165,7 @@ static inline int l1_update(struct frame_owner *to, struct frame_owner *po, uint
         if (old & PTE_P && ((old ^ val) & PTE_ADDR_MASK) == 0) {
             if (entry_flags_bad(1, val))
                 return refuse(-EINVAL, "L1 entry: %lx has reserved bits", val);
-            return l1_same_frame(to, po, pe, old, (val & ~(PTE_G | PTE_GRANT)) | PTE_U, how);
+            return l1_same_frame(to, po, pe, old, (val & ~(PTE_G | GRANT_MARKS)) | PTE_U, how);
         }
         rc = l1_entry_get(to, po, &val);
         if (unlikely(rc))

@@ -29,6 +29,9 @@ enum frame_type {
 /* A granted frame's L1 entry: the grant holds reference and type, the entry none. The bit is one
  * that hardware ignores; what a guest writes never keeps it. */
 #define PTE_GRANT (1ull << 52)
+/* With it: the mapping's handle holds a use as writable, whether the entry has PTE_RW now or not.
+ * So that the end of such a handle takes away such an entry, and never leaves one behind. */
+#define PTE_GRANT_RW (1ull << 53)
 
 /* One frame's record; opaque outside src/frame/. 32 bytes (frame/table.h). */
 struct frame;

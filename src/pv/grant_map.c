@@ -33,13 +33,22 @@ static int map(struct vcpu *v, uint64_t host_addr, mfn_t m, uint32_t flags)
     e |= (uint64_t)(flags >> _GNTMAP_guest_avail0) << 9 & PTE_AVAIL;
     e |= PTE_NX & ~cpu_pte_reserved;
     if (!(flags & GNTMAP_readonly))
-        e |= PTE_RW;
+        e |= PTE_RW | PTE_GRANT_RW;
     lock(&d->pv->mmu);
     pe = entry_at(v, host_addr, flags);
     if (pe)
         frame_l1_set_grant(pe, e);
     unlock(&d->pv->mmu);
     return pe ? 0 : refuse(-EINVAL, "grant map: no L1 entry at %lx", host_addr);
+}
+
+/* Is the entry one that a mapping of m with these flags made? A read-only and a writable mapping
+ * of one frame are not to be taken for one another: the writable entry would outlive its use. */
+static bool made_by(uint64_t e, mfn_t m, uint32_t flags)
+{
+    uint64_t marks = PTE_P | PTE_GRANT | (flags & GNTMAP_readonly ? 0 : PTE_GRANT_RW);
+
+    return (e & (PTE_P | PTE_GRANT | PTE_GRANT_RW)) == marks && mfn_eq(pte_mfn(e), m);
 }
 
 static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t m, uint32_t flags, uint64_t new_addr)
@@ -51,7 +60,7 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t m, uint32_t flags, ui
     lock(&d->pv->mmu);
     pe = entry_at(v, host_addr, flags);
     old = pe ? read_once(*pe) : 0;
-    if (!pe || (old & (PTE_P | PTE_GRANT)) != (PTE_P | PTE_GRANT) || !mfn_eq(pte_mfn(old), m))
+    if (!pe || !made_by(old, m, flags))
         rc = refuse(-EINVAL, "grant unmap: %lx does not map frame %lx", host_addr, m.n);
     else if (new_addr && flags & GNTMAP_contains_pte)
         rc = refuse(-EINVAL, "grant unmap: new address %lx with an entry", new_addr);

@@ -69,7 +69,7 @@ static void test_by_address(void **state)
     uint64_t *pe = pvg_l1e(g, 20);
 
     assert_int_equal(map(pvg_va(20), 5u << _GNTMAP_guest_avail0), 0);
-    assert_int_equal(*pe, pte_make(granted, RW | PTE_GRANT | PTE_NX | 5ull << 9));
+    assert_int_equal(*pe, pte_make(granted, RW | PTE_GRANT | PTE_GRANT_RW | PTE_NX | 5ull << 9));
     assert_int_equal(frame_ref_count(g->mfn[20]), 1); /* what was there is given back */
     assert_int_equal(unmap(pvg_va(20), 0, 0), 0);
     assert_int_equal(*pe, 0);
@@ -82,7 +82,7 @@ static void test_by_entry(void **state)
 
     assert_int_equal(map(pvg_maddr(pe), GNTMAP_contains_pte | GNTMAP_readonly), 0);
     assert_int_equal(*pe, pte_make(granted, RO | PTE_GRANT | PTE_NX));
-    assert_int_equal(unmap(pvg_maddr(pe), GNTMAP_contains_pte, 0), 0);
+    assert_int_equal(unmap(pvg_maddr(pe), GNTMAP_contains_pte | GNTMAP_readonly, 0), 0);
     assert_int_equal(map(pvg_maddr(pe) + 4, GNTMAP_contains_pte), -EINVAL);
     assert_int_equal(map(g->mfn[40].n << PAGE_SHIFT, GNTMAP_contains_pte), -EINVAL);
     assert_int_equal(map(g->mfn[2].n << PAGE_SHIFT, GNTMAP_contains_pte), -EINVAL); /* an L2 */
@@ -104,14 +104,37 @@ static void test_guest_meddles(void **state)
     assert_int_equal(pvg_update(pvg_maddr(pe), 0), 0);
     assert_int_equal(unmap(pvg_va(20), 0, 0), -EINVAL);
     /* Elsewhere it is just a frame that is not the guest's, mark or not. */
-    assert_int_equal(pvg_update(pvg_maddr(&l1[21]), pte_make(granted, RO | PTE_GRANT)), -EINVAL);
+    assert_int_equal(
+        pvg_update(pvg_maddr(&l1[21]), pte_make(granted, RO | PTE_GRANT | PTE_GRANT_RW)), -EINVAL);
     /* The mark on a frame of its own means nothing. */
-    assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(g->mfn[21], RW | PTE_GRANT)), 0);
+    assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(g->mfn[21], RW | PTE_GRANT | PTE_GRANT_RW)),
+                     0);
     assert_int_equal(*pe, pte_make(g->mfn[21], RW));
     assert_int_equal(unmap(pvg_va(20), 0, 0), -EINVAL);
     assert_int_equal(map(pvg_va(20), 0), 0);
     assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(granted, RO)), 0);
     assert_int_equal(unmap(pvg_va(20), 0, 0), 0);
+}
+
+/* One frame mapped twice, once to be written: the end of the one mapping must not take away the
+ * entry of the other. A writable entry would be left with nothing that keeps its frame from
+ * becoming a page table. */
+static void test_not_the_other(void **state)
+{
+    uint64_t *pe = pvg_l1e(g, 21);
+
+    assert_int_equal(map(pvg_va(20), GNTMAP_readonly), 0);
+    assert_int_equal(map(pvg_va(21), 0), 0);
+    assert_int_equal(unmap(pvg_va(20), 0, 0), -EINVAL);
+    assert_int_equal(unmap(pvg_va(21), GNTMAP_readonly, 0), -EINVAL);
+    /* Nor if the guest gives up writing, which it may take back. */
+    assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(granted, RO | PTE_NX)), 0);
+    assert_int_equal(unmap(pvg_va(21), GNTMAP_readonly, 0), -EINVAL);
+    assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(granted, RW | PTE_NX)), 0);
+    assert_int_equal(*pe, pte_make(granted, RW | PTE_GRANT | PTE_GRANT_RW | PTE_NX));
+    assert_int_equal(pvg_update(pvg_maddr(pe), pte_make(granted, RO | PTE_NX)), 0);
+    assert_int_equal(unmap(pvg_va(21), 0, 0), 0);
+    assert_int_equal(unmap(pvg_va(20), GNTMAP_readonly, 0), 0);
 }
 
 static void test_replace(void **state)
@@ -147,6 +170,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_by_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_guest_meddles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_the_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_table_goes, setup, teardown),
     };
