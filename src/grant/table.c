@@ -181,19 +181,23 @@ static void restore_entries(struct gnttab *t, const struct saved *s)
     }
 }
 
+/* All or none: the guest may have some mapped. */
 static int drop_status(struct domain *d)
 {
     struct gnttab *t = d->grants;
+    uint32_t n;
 
-    while (t->status_frames) {
-        void *page = t->status[t->status_frames - 1];
-        int rc = frame_unshare(&d->memory, page);
+    for (n = t->status_frames; n; n--) {
+        int rc = frame_unshare(&d->memory, t->status[n - 1]);
 
-        if (rc)
+        if (rc) {
+            for (; n < t->status_frames; n++)
+                frame_share(&d->memory, t->status[n], true);
             return rc;
-        heap_page_free(page);
-        t->status_frames--;
+        }
     }
+    while (t->status_frames)
+        heap_page_free(t->status[--t->status_frames]);
     return 0;
 }
 

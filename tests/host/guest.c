@@ -17,6 +17,7 @@
 #define TABLE_ORDER 3
 
 unsigned guest_preempt;
+unsigned guest_grant_frames = 8;
 struct guest_map guest_maps[GUEST_MAPS];
 unsigned guest_map_fail;
 
@@ -160,7 +161,7 @@ struct guest *guest_new(domid_t id, unsigned vcpus, bool privileged)
         .hardware = id == 0,
         .max_vcpus = vcpus,
         .max_evtchn_port = EVTCHN_FIFO_NR_CHANNELS - 1,
-        .max_grant_frames = 8,
+        .max_grant_frames = guest_grant_frames,
         .max_maptrack_frames = 4,
         .max_grant_version = 2,
     };

@@ -42,6 +42,8 @@ static inline void *guest_page(struct guest *g, unsigned page)
     return mfn_to_virt(g->mfn[page]);
 }
 
+/* The limit of the grant table of the guests that are made from now on. */
+extern unsigned guest_grant_frames;
 /* Makes hypercall_preempt() say yes each n-th time, 0: never. */
 extern unsigned guest_preempt;
 

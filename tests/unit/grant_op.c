@@ -443,6 +443,36 @@ static void test_versions(void **state)
     assert_int_equal(v1[1].flags, GTF_permit_access);
 }
 
+/* A status frame that the guest has mapped keeps the table as it is, the other status frames too:
+ * they are written at each use of a grant. */
+static void test_status_is_mapped(void **state)
+{
+    struct gnttab_set_version s = {.version = 2};
+    mfn_t m, first, second;
+
+    guest_kill(third);
+    guest_grant_frames = 16;
+    third = guest_new(7, 1, false);
+    guest_grant_frames = 8;
+    guest_be(third, 0);
+    assert_int_equal(CALL(set_version, &s), 0);
+    assert_int_equal(grant_frame(third->d, false, 15, &m), 0);
+    assert_int_equal(grant_frame(third->d, true, 0, &first), 0);
+    assert_int_equal(grant_frame(third->d, true, 1, &second), 0);
+    assert_int_equal(frame_get(first, &third->d->memory), 0); /* as an entry that maps it */
+    s.version = 1;
+    assert_int_equal(CALL(set_version, &s), -EBUSY);
+    assert_int_equal(s.version, 2);
+    assert_ptr_equal(frame_owner_of(second), &third->d->memory);
+    assert_int_equal(grant_frame(third->d, true, 1, &m), 0);
+    assert_true(mfn_eq(m, second));
+    frame_put(first);
+    s.version = 1;
+    assert_int_equal(CALL(set_version, &s), 0);
+    assert_null(frame_owner_of(second));
+    guest_be(dom0, 0);
+}
+
 static void test_sizes(void **state)
 {
     struct gnttab_query_size q = {.dom = 5};
@@ -664,6 +694,7 @@ int main(void)
         TEST(test_copy_transitive, setup_v2),
         TEST(test_v2_map, setup_v2),
         TEST(test_versions, setup),
+        TEST(test_status_is_mapped, setup),
         TEST(test_sizes, setup),
         TEST(test_swap, setup),
         TEST(test_transfer, setup),
