@@ -10,14 +10,15 @@
 
 /* ---- page-table bases ---- */
 
-/* Puts table `m` in the place of *base (INVALID_MFN: none). */
+/* Puts table `m` in the place of *base (INVALID_MFN: none). -ERESTART too while what others left to
+ * drop is not dropped: there is room for one tree. */
 static int base_replace(struct vcpu *v, mfn_t *base, mfn_t m)
 {
     struct domain *d = v->domain;
     mfn_t old = *base;
-    int rc = 0;
+    int rc = frame_drain(&d->memory);
 
-    if (!mfn_eq(m, INVALID_MFN))
+    if (!rc && !mfn_eq(m, INVALID_MFN))
         rc = frame_get_l4(m, &d->memory);
     if (rc)
         return rc;
@@ -193,16 +194,18 @@ static const struct {
 
 static int op_run(struct mm_target *t, const struct mmuext_op *op)
 {
-    if (op->cmd >= ARRAY_SIZE(ops) || !ops[index_nospec(op->cmd, ARRAY_SIZE(ops))].run)
+    unsigned cmd = index_nospec(op->cmd, ARRAY_SIZE(ops));
+
+    if (op->cmd >= ARRAY_SIZE(ops) || !ops[cmd].run)
         return refuse(op->cmd <= MMUEXT_UNMARK_SUPER ? -EOPNOTSUPP : -ENOSYS,
                       "mmuext_op: command %u", op->cmd);
     if (t->page != current()->domain) {
-        if (!ops[op->cmd].foreign)
+        if (!ops[cmd].foreign)
             return refuse(-EPERM, "mmuext_op: command %u for another domain", op->cmd);
         if (!t->page || !t->page->pv)
             return refuse(-EINVAL, "mmuext_op: command %u for no PV domain", op->cmd);
     }
-    return ops[op->cmd].run(t, op);
+    return ops[cmd].run(t, op);
 }
 
 /* Before and after each operation. Both lists are empty then: the caller's own and the other's. */

@@ -217,6 +217,31 @@ static void test_bases(void **state)
     assert_int_equal(frame_type_of(g->mfn[30]), FRAME_NONE);
 }
 
+/* Several vCPUs give up their tables at once, none of which anybody else holds: one tree after the
+ * other, or the list of what is to be dropped runs over. */
+static void test_bases_of_many(void **state)
+{
+    struct vcpu *a = &g->v[0], *b = &g->v[1];
+    int rc;
+
+    build(20);
+    memset(pvg_page(g, 60), 0, PAGE_SIZE);
+    make_ro(60);
+    assert_int_equal(pv_new_user_l4(a, g->mfn[30]), 0);
+    assert_int_equal(pv_new_user_l4(b, g->mfn[60]), 0);
+    frame_budget = 70;
+    assert_int_equal(pv_new_user_l4(a, INVALID_MFN), 0);
+    assert_true(g->d.memory.drop_count > 0);
+    assert_int_equal(pv_new_user_l4(b, INVALID_MFN), -ERESTART);
+    assert_true(mfn_eq(b->pv->user_l4, g->mfn[60]));
+    while ((rc = pv_new_user_l4(b, INVALID_MFN)) == -ERESTART)
+        ;
+    assert_int_equal(rc, 0);
+    frame_budget = 4096;
+    assert_int_equal(pvg_ext(MMUEXT_TLB_FLUSH_LOCAL, 0), 0);
+    expect_none(20);
+}
+
 static void test_flushes(void **state)
 {
     struct mmuext_op op = {.cmd = MMUEXT_TLB_FLUSH_MULTI};
@@ -302,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_abandoned_drop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bases, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bases_of_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flushes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_pins, setup, teardown),
