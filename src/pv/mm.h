@@ -47,7 +47,25 @@ static inline int must_check mm_drain(struct domain *d)
 
 /* The L1 entry that maps va in the tables at `l4`, NULL: there is none, or va is the hypervisor's.
  * Under the lock; *l1 is the frame of the L1. */
-uint64_t *mm_walk(const struct domain *d, mfn_t l4, uint64_t va, mfn_t *l1);
+static inline uint64_t *mm_walk(const struct domain *d, mfn_t l4, uint64_t va, mfn_t *l1)
+{
+    mfn_t m = l4;
+
+    if (unlikely(!guest_range_ok(va, 1) || mfn_eq(l4, INVALID_MFN)))
+        return NULL;
+    for (unsigned level = 4; level > 1; level--) {
+        uint64_t e = ((uint64_t *)mfn_to_virt(m))[pt_index(va, level)];
+
+        if (unlikely(!(e & PTE_P)))
+            return NULL;
+        m = pte_mfn(e);
+    }
+    /* By way of a linear map it may be an upper table. */
+    if (unlikely(!frame_is_l1(m, &d->memory)))
+        return NULL;
+    *l1 = m;
+    return (uint64_t *)mfn_to_virt(m) + pt_index(va, 1);
+}
 
 /* CPUs that may hold translations of the vCPUs in the guest's bitmap at `va`; -EFAULT. */
 int must_check mm_vcpu_cpus(struct domain *d, uint64_t va, struct cpu_mask *out);
