@@ -2,6 +2,7 @@
 /* Debug registers of a PV vCPU. A guest may watch its own addresses only, never the hypervisor's;
  * breakpoints on ports are kept apart, since a guest's port accesses are emulated. The registers
  * are loaded while the vCPU runs and DR7 enables something. Intel SDM vol. 3B, 17.2. */
+#include "cpu/cpu.h"
 #include "lib/errno.h"
 #include "memory/layout.h"
 #include "pv/internal.h"
@@ -34,6 +35,11 @@ void pv_debug_load(const struct vcpu *v)
     write_dr1(pv->dr[1]);
     write_dr2(pv->dr[2]);
     write_dr3(pv->dr[3]);
+    if (cpu_has(X86_FEATURE_DBEXT)) { /* those of the vCPU before are still there */
+        wrmsr(MSR_DR0_MASK, pv->dr_mask[0]);
+        for (unsigned n = 1; n < 4; n++)
+            wrmsr(MSR_DR1_MASK + n - 1, pv->dr_mask[n]);
+    }
     write_dr6(DR6_DEFAULT);
     write_dr7(pv->dr7);
 }

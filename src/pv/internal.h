@@ -106,5 +106,7 @@ uint64_t pv_cr4_for(const struct vcpu *v);
 uint64_t pv_cr4_view(const struct vcpu *v);
 /* XSETBV of the guest; v is current. -EPERM. */
 int must_check pv_xsetbv(struct vcpu *v, uint64_t val);
+/* MSRs that hold v's values while it runs, written only if they differ; v is current. */
+void pv_load_msrs(const struct vcpu *v);
 /* Guest writes CR4: bits it controls are taken, the rest silently not. */
 void pv_cr4_write(struct vcpu *v, uint64_t val);

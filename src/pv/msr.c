@@ -184,7 +184,7 @@ static int write_spec_ctrl(struct vcpu *v, uint32_t index, uint64_t val)
     if (val & ~allowed)
         return -EPERM;
     v->pv->msr_spec_ctrl = val;
-    wrmsr(MSR_SPEC_CTRL, val & spec_ctrl_guest_mask());
+    pv_load_msrs(v);
     return 0;
 }
 
@@ -210,7 +210,7 @@ static int write_tsc_aux(struct vcpu *v, uint32_t index, uint64_t val)
     if (!has_feature(v, X86_FEATURE_RDTSCP) || val > 0xffffffffu)
         return -EPERM;
     v->pv->msr_tsc_aux = val;
-    wrmsr(MSR_TSC_AUX, val);
+    pv_load_msrs(v);
     return 0;
 }
 
@@ -255,7 +255,7 @@ static int write_dr_mask(struct vcpu *v, uint32_t index, uint64_t val)
         return -EPERM;
     v->pv->dr_mask[n & 3] = val;
     if (v->pv->dr7 & DR7_ENABLES)
-        wrmsr(index, val);
+        pv_debug_load(v);
     return 0;
 }
 

@@ -178,15 +178,15 @@ static void load_segments(struct pv_vcpu *pv, struct vcpu *v)
         pv->failsafe_sel[2] = pv->fs;
         pv->failsafe_sel[3] = pv->gs;
         pv->failsafe_pending = true;
-        softirq_raise(SOFTIRQ_GUEST);
     }
 }
 
 /* ---- MSRs ---- */
 
-static void load_msrs(const struct vcpu *v, struct switch_state *s)
+void pv_load_msrs(const struct vcpu *v)
 {
     const struct pv_vcpu *pv = v->pv;
+    struct switch_state *s = this_cpu_ptr(switch_state);
     uint64_t spec = pv->msr_spec_ctrl & spec_ctrl_guest_mask();
     bool faulting = policy_host.platform_info & PLATFORM_INFO_CPUID_FAULTING;
 
@@ -277,7 +277,8 @@ void pv_switch_to(struct vcpu *v)
     xstate_restore(pv->xstate, pv->xcr0_accum, pv->xcr0);
     if (unlikely(pv->ts))
         write_cr0(read_cr0() | CR0_TS);
-    load_msrs(v, s);
-    if (v->nmi_pending)
+    pv_load_msrs(v);
+    /* The failsafe callback may wait since this vCPU was here last, if it left before its exit. */
+    if (v->nmi_pending || pv->failsafe_pending)
         softirq_raise(SOFTIRQ_GUEST);
 }

@@ -560,7 +560,8 @@ static void init_msrs(void)
         MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_MCG_CAP,       MSR_MCG_STATUS, MSR_MISC_ENABLE,
         MSR_DEBUGCTL,     MSR_MTRRCAP,      MSR_MTRR_DEF_TYPE, MSR_STAR,       MSR_LSTAR,
         MSR_CSTAR,        MSR_SYSCALL_MASK, MSR_TSC_AUX,       MSR_SYSCFG,     MSR_HWCR,
-        MSR_NB_CFG,       MSR_TSC_DEADLINE, MSR_PLATFORM_ID,   MSR_XSS,
+        MSR_NB_CFG,       MSR_TSC_DEADLINE, MSR_PLATFORM_ID,   MSR_XSS,        MSR_DR0_MASK,
+        MSR_DR1_MASK,     MSR_DR1_MASK + 1, MSR_DR1_MASK + 2,
     };
 
     memset(msrs[host_cpu_local->id], 0, sizeof(msrs[0]));

@@ -10,6 +10,8 @@
 #include <xen/callback.h>
 #include <xen/nmi.h>
 
+#include "base/softirq.h"
+#include "cpu/xstate.h"
 #include "pv_fixture.h"
 
 #define HANDLER (GUEST_KERNEL + 0x2000)
@@ -145,6 +147,83 @@ static void leaving_and_entering(void **state)
     assert_int_equal(rdmsr(MSR_GS_BASE), 66);
 }
 
+/* A second vCPU of the same kind, that takes turns with the first on one CPU. */
+static struct vcpu *second(void)
+{
+    static struct vcpu v;
+    static struct pv_vcpu pv;
+
+    v = *fx_vcpu;
+    pv = *fx_vcpu->pv;
+    v.pv = &pv;
+    if (xstate_alloc(&pv.xstate))
+        fail();
+    return &v;
+}
+
+static void turn(struct vcpu *from, struct vcpu *to)
+{
+    pv_switch_from(from);
+    cpu_local()->current = to;
+    pv_switch_to(to);
+}
+
+/* What a guest writes to an MSR that is kept for each vCPU is gone when another runs. */
+static void msrs_stay_with_their_vcpu(void **state)
+{
+    struct vcpu *other;
+
+    run();
+    other = second();
+    assert_int_equal(pv_wrmsr(fx_vcpu, MSR_TSC_AUX, 0x1234), 0);
+    assert_int_equal(rdmsr(MSR_TSC_AUX), 0x1234);
+    turn(fx_vcpu, other);
+    assert_int_equal(rdmsr(MSR_TSC_AUX), 0);
+    turn(other, fx_vcpu);
+    assert_int_equal(rdmsr(MSR_TSC_AUX), 0x1234);
+    assert_int_equal(pv_wrmsr(fx_vcpu, MSR_TSC_AUX, 0), 0);
+    other->pv->msr_tsc_aux = 0x1234;
+    turn(fx_vcpu, other);
+    assert_int_equal(rdmsr(MSR_TSC_AUX), 0x1234);
+}
+
+/* The same of the masks of breakpoints, which count while DR7 enables one. */
+static void breakpoint_masks_stay_with_their_vcpu(void **state)
+{
+    struct vcpu *other;
+
+    ctx.debugreg[0] = 0x1000;
+    ctx.debugreg[7] = 1 | 1 << 16;
+    run();
+    other = second();
+    for (unsigned n = 0; n < 4; n++) {
+        uint32_t msr = n ? MSR_DR1_MASK + n - 1 : MSR_DR0_MASK;
+
+        assert_int_equal(pv_wrmsr(fx_vcpu, msr, 0xf00 + n), 0);
+        assert_int_equal(rdmsr(msr), 0xf00 + n);
+    }
+    turn(fx_vcpu, other);
+    assert_int_equal(rdmsr(MSR_DR0_MASK), 0);
+    assert_int_equal(rdmsr(MSR_DR1_MASK + 2), 0);
+    turn(other, fx_vcpu);
+    assert_int_equal(rdmsr(MSR_DR0_MASK), 0xf00);
+    assert_int_equal(rdmsr(MSR_DR1_MASK + 2), 0xf03);
+}
+
+/* It may leave again before its exit has looked: then the callback comes at the next one. */
+static void failsafe_waits_for_its_vcpu(void **state)
+{
+    struct vcpu *other;
+
+    run();
+    other = second();
+    fx_vcpu->pv->failsafe_pending = true;
+    turn(fx_vcpu, other);
+    cpu_local()->work = 0; /* the exit of the other one has looked, and found nothing */
+    turn(other, fx_vcpu);
+    assert_true(cpu_local()->work & 1u << SOFTIRQ_GUEST);
+}
+
 /* ---- calls that register handlers; the fixture's own page tables are back for them ---- */
 
 static int calls(void **state)
@@ -229,8 +308,15 @@ static void hypercall_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(in_and_out),  TEST(contexts_that_lie), TEST(leaving_and_entering),
-        CALLS(trap_table), CALLS(callbacks),        CALLS(hypercall_page),
+        TEST(in_and_out),
+        TEST(contexts_that_lie),
+        TEST(leaving_and_entering),
+        TEST(msrs_stay_with_their_vcpu),
+        TEST(breakpoint_masks_stay_with_their_vcpu),
+        TEST(failsafe_waits_for_its_vcpu),
+        CALLS(trap_table),
+        CALLS(callbacks),
+        CALLS(hypercall_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
