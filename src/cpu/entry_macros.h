@@ -110,7 +110,13 @@
 797:
     .endm
 
+    /* Writes flags and rcx. */
     .macro leave_to_anywhere
+    spec_site SPEC_SITE_VERW, 799f
+    mov %rsp, %rcx
+    or $(CPU_BLOCK_SIZE - 1), %rcx
+    verw CPU_VERW_SELECTOR - CPU_LOCAL_SIZE + 1(%rcx)
+799:
     spec_site SPEC_SITE_XPTI, 798f
     test %rbx, %rbx
     jz 798f

@@ -124,6 +124,22 @@ static void check_user(uint64_t a, uint64_t b)
     user_reads(VEC_PF, 0);
 }
 
+/* The user L4 is given up and taken again with another content, and user mode is not entered
+ * between. */
+static void check_user_again(uint64_t a)
+{
+    unsigned long mfn = virt_to_mfn(user_l4);
+
+    user_reads(VEC_PF, 0);
+    need_eq(mmuext(MMUEXT_NEW_USER_BASEPTR, 0), 0);
+    need_eq(mmuext(MMUEXT_UNPIN_TABLE, mfn), 0);
+    need_eq(page_set_rw(user_l4), 0);
+    user_l4[SLOT] = a;
+    need_eq(page_set_ro(user_l4), 0);
+    need_eq(mmuext(MMUEXT_NEW_USER_BASEPTR, mfn), 0);
+    user_reads(VEC_UD, 0xaaaa);
+}
+
 void test_main(void)
 {
     uint64_t *first = page_alloc(), *second = page_alloc(), a, b;
@@ -137,5 +153,6 @@ void test_main(void)
     check_change(SLOT2, a, b);
     check_other_l4(a, b);
     check_user(a, b);
+    check_user_again(a);
     test_pass();
 }
