@@ -38,5 +38,6 @@ void xpti_refill(void);
 /* May the guest that runs here have met a copy older than its L4? */
 static inline bool xpti_stale(void)
 {
-    return __atomic_load_n(&cpu_local()->shadow_stale, __ATOMIC_ACQUIRE) != 0;
+    return cpu_local()->exit_cr3 &&
+           __atomic_load_n(&cpu_local()->shadow_stale, __ATOMIC_ACQUIRE) != 0;
 }
