@@ -181,7 +181,8 @@ static int transfer_to(struct domain *d, struct domain *r, const struct gnttab_t
         rc = GNTST_general_error;
     if (!rc) {
         hw_copy(mfn_to_virt(to), mfn_to_virt(from), PAGE_SIZE);
-        frame_m2p_set(to, gfn);
+        if (frame_m2p_update(to, &r->memory, gfn))
+            return GNTST_okay; /* the recipient guessed it, and has released it */
         complete(r, a->ref, to);
     }
     return rc;

@@ -141,8 +141,7 @@ static int exchange_chunk(struct exchange *x, uint64_t chunk, bool *done)
     }
     *done = true;
     for (uint64_t i = 0; i < out_extents(x); i++) {
-        for (uint64_t j = 0; j < 1ull << x->out_order; j++)
-            frame_m2p_set(mfn(x->out[i].n + j), x->gpfn[i] + j);
+        memory_name_frames(x->d, x->out[i], x->out_order, x->gpfn[i]);
         if (guest_write_at(x->out_list, chunk * out_extents(x) + i, &x->out[i].n))
             rc = -EFAULT;
     }

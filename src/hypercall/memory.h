@@ -20,6 +20,9 @@ typedef long memory_fn(uint32_t op, uint64_t start, uint64_t arg);
 int must_check memory_domain(domid_t id, struct domain **out);
 /* The largest order of extents that the caller may use. */
 unsigned memory_max_order(void);
+/* Frames that were just allocated to d get M2P entries, from `gfn` on. Another vCPU of d may have
+ * guessed and released them: those are passed over, for they may be somebody else's by now. */
+void memory_name_frames(struct domain *d, mfn_t m, unsigned order, uint64_t gfn);
 /* Goes on later with extent `start`. */
 long memory_continue(uint32_t op, uint64_t start, uint64_t arg);
 

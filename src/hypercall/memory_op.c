@@ -25,6 +25,13 @@ unsigned memory_max_order(void)
     return d->privileged ? 18 : d->hardware ? 12 : 9;
 }
 
+void memory_name_frames(struct domain *d, mfn_t m, unsigned order, uint64_t gfn)
+{
+    for (uint64_t i = 0; i < 1ull << order; i++)
+        if (frame_m2p_update(mfn(m.n + i), &d->memory, gfn + i))
+            continue;
+}
+
 long memory_continue(uint32_t op, uint64_t start, uint64_t arg)
 {
     return hypercall_continue_with(__HYPERVISOR_memory_op, op | start << MEMORY_OP_BITS, arg);

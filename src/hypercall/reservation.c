@@ -48,8 +48,7 @@ static int populate(const struct reservation *r, uint64_t *base)
 
     if (rc)
         return rc;
-    for (uint64_t i = 0; i < 1ull << r->order; i++)
-        frame_m2p_set(mfn(m.n + i), first + i);
+    memory_name_frames(r->d, m, r->order, first);
     *base = m.n;
     return 0;
 }
