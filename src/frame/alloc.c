@@ -140,6 +140,18 @@ static bool assign(struct frame_owner *o, mfn_t m, uint64_t n)
     return !dying;
 }
 
+/* With windows, for a large block takes long. */
+static void zero(mfn_t m, uint64_t n)
+{
+    const uint64_t piece = 512;
+
+    for (uint64_t i = 0; i < n; i += piece) {
+        if (i)
+            interrupts_window();
+        memset(mfn_to_virt(mfn(m.n + i)), 0, min(n - i, piece) << PAGE_SHIFT);
+    }
+}
+
 int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
 {
     uint64_t n = 1ull << order, from_claim;
@@ -156,7 +168,7 @@ int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t
         unreserve(o, n, from_claim);
         return refuse(rc, "frames: no block of order %u below 2^%u", order, addr_bits);
     }
-    memset(mfn_to_virt(m), 0, n << PAGE_SHIFT);
+    zero(m, n);
     if (!assign(o, m, n)) {
         unreserve(o, n, from_claim);
         buddy_free(m, order);

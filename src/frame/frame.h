@@ -95,7 +95,8 @@ size_t frame_table_size(uint64_t max);
 int must_check frame_claim(struct frame_owner *o, uint64_t frames);
 uint64_t frame_claims(void); /* of all owners together */
 /* 2^order frames for the owner: zeroed, one reference each (the allocation's own), M2P entries
- * INVALID. addr_bits: below 2^addr_bits, 0 any. -ENOMEM; -E2BIG beyond max_pages; -EINVAL dying. */
+ * INVALID. No lock is held: it opens windows. addr_bits: below 2^addr_bits, 0 any. -ENOMEM; -E2BIG
+ * beyond max_pages; -EINVAL dying. */
 int must_check frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out);
 /* Gives the owner `n` frames that are nobody's and not in the allocator, as they are: what the boot
  * loader left in them stays. For start-up. -E2BIG, -ENOMEM, -EINVAL as frame_alloc. */

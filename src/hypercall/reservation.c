@@ -7,8 +7,9 @@
 #include <xen/memory.h>
 #include "hypercall/memory.h"
 
-/* Extents between two looks at whether something else should run. */
-#define PREEMPT_EXTENTS 32u
+/* Frames between two looks at whether something else should run; a power of two. Larger extents
+ * have one after each. */
+#define PREEMPT_FRAMES 32u
 
 struct reservation {
     struct domain *d;
@@ -89,7 +90,7 @@ static long run(const struct reservation *r, uint32_t op, uint64_t start, uint64
     for (uint64_t i = start; i < r->nr; i++) {
         uint64_t base = 0;
 
-        if (i != start && i % PREEMPT_EXTENTS == 0 && hypercall_preempt())
+        if (i != start && (i << r->order) % PREEMPT_FRAMES == 0 && hypercall_preempt())
             return memory_continue(op, i, arg);
         if (in && guest_read_at(&base, r->list, i))
             return (long)i;

@@ -124,6 +124,36 @@ static void test_orders(void **state)
     assert_int_equal(domu->d->memory.pages, GUEST_FRAMES);
 }
 
+static unsigned windows;
+
+static void count_window(void)
+{
+    windows++;
+}
+
+/* What takes long has windows: within an extent, and between extents that are large. */
+static void test_large_extents(void **state)
+{
+    struct xen_memory_reservation r = reservation(1, 11, DOMID_SELF);
+    void (*hook)(void) = host_window_hook;
+
+    guest_be(dom0, 0);
+    dom0->d->memory.max_pages = 4000;
+    host_window_hook = count_window;
+    windows = 0;
+    assert_int_equal(CALL(populate_physmap, &r), 1);
+    assert_int_equal(windows, 3);
+    assert_int_equal(CALL(decrease_reservation, &r), 1);
+    assert_int_equal(windows, 3);
+    r = reservation(4, 7, DOMID_SELF);
+    assert_int_equal(CALL(populate_physmap, &r), 4);
+    assert_int_equal(windows, 6);
+    assert_int_equal(CALL(decrease_reservation, &r), 4);
+    assert_int_equal(windows, 9);
+    host_window_hook = hook;
+    guest_be(domu, 0);
+}
+
 static void test_limits(void **state)
 {
     struct xen_memory_reservation r = reservation(10, 0, DOMID_SELF);
@@ -480,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_populate_and_decrease),
         TEST(test_orders),
+        TEST(test_large_extents),
         TEST(test_limits),
         TEST(test_fault_in_the_list),
         TEST(test_address_bits),
