@@ -402,6 +402,8 @@ static int table_take(struct frame_owner *o, mfn_t m, unsigned level)
     rc = drop_run(o, &left);
     if (rc)
         return rc;
+    if (read_once(o->dying)) /* frame_owner_release_all() has passed or will */
+        return refuse(-EINVAL, "L%u table: domain %u is dying", level, o->domid);
     if (!f || ref_get(f, o, 0))
         return refuse(-EINVAL, "L%u table: frame %lx does not belong to domain %u", level, m.n,
                       o->domid);

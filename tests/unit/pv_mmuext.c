@@ -314,6 +314,11 @@ static void test_foreign_pins(void **state)
     /* A dying domain gets no new tables. */
     other->d.memory.dying = true;
     assert_int_equal(pvg_mmuext(&op, 1, NULL, 3), -EINVAL);
+    /* Nor new pins of those it has. */
+    op.arg1.mfn = other->mfn[3].n;
+    assert_int_equal(frame_type_of(other->mfn[3]), FRAME_L1);
+    assert_int_equal(pvg_mmuext(&op, 1, NULL, 3), -EINVAL);
+    assert_false(frame_is_pinned(other->mfn[3]));
     pvg_free(other);
 }
 
