@@ -222,7 +222,7 @@ static void resume_all_locked(struct domain *d)
 {
     struct vcpu *v;
 
-    if (d->pause_count || d->shutting_down)
+    if (d->pause_count || d->shutting_down || d->state != DOMAIN_ALIVE)
         return;
     for_each_vcpu (d, v)
         vcpu_pause_clear(v, VCPU_PAUSED_BIT);
