@@ -14,6 +14,8 @@
 
 struct boot_info boot_info;
 
+#define LOADER_END (1ull << 32)
+
 static size_t strings_used;
 
 /* The loader's memory: physical below 4 GiB, at the direct map. */
@@ -22,59 +24,100 @@ static const void *loader_memory(uint64_t paddr)
     return (const void *)(uintptr_t)(HW_VA_DIRECT + paddr);
 }
 
-static const char *init_code keep_string(const char *s)
+/* A string of the loader's, of which at most `room` bytes are its. */
+struct text {
+    const char *s;
+    size_t room;
+};
+
+static struct text init_code text_at(uint32_t paddr)
 {
-    size_t len = strnlen(s, sizeof(boot_info.strings)) + 1;
+    return (struct text){loader_memory(paddr), LOADER_END - paddr};
+}
+
+static const char *init_code keep_string(struct text t)
+{
+    size_t len = strnlen(t.s, min(t.room, sizeof(boot_info.strings)));
     char *to = boot_info.strings + strings_used;
 
-    if (len > sizeof(boot_info.strings) - strings_used) {
-        log_warn("boot: no room for the string \"%.40s...\": left out", s);
+    if (len + 1 > sizeof(boot_info.strings) - strings_used) {
+        log_warn("boot: no room for the string \"%.*s...\": left out", (int)min(len, (size_t)40),
+                 t.s);
         return "";
     }
-    memcpy(to, s, len);
-    strings_used += len;
+    memcpy(to, t.s, len);
+    to[len] = 0;
+    strings_used += len + 1;
     return to;
 }
 
-static void init_code add_module(paddr_t start, paddr_t end, const char *cmdline)
+/* False if there is no room for it. */
+static bool init_code add_module(paddr_t start, paddr_t end, struct text cmdline)
 {
     struct boot_module *m = &boot_info.module[boot_info.nr_modules];
 
     if (boot_info.nr_modules == BOOT_MODULES) {
-        log_warn("boot: more than %u modules: \"%.40s\" left out", BOOT_MODULES, cmdline);
-        return;
+        log_warn("boot: more than %u modules: those behind are left out", BOOT_MODULES);
+        return false;
     }
     boot_info.nr_modules++;
     m->start = start;
     m->end = max(start, end);
     m->cmdline = keep_string(cmdline);
+    return true;
 }
 
-static void init_code set_cmdline(const char *s)
+static void init_code set_cmdline(struct text t)
 {
-    if (strnlen(s, BOOT_CMDLINE) == BOOT_CMDLINE)
+    size_t len = strnlen(t.s, min(t.room, (size_t)BOOT_CMDLINE));
+
+    if (len == BOOT_CMDLINE) {
         log_warn("boot: the command line is longer than %u bytes: the rest is left out",
                  BOOT_CMDLINE - 1);
-    strlcpy(boot_info.cmdline, s, BOOT_CMDLINE);
+        len--;
+    }
+    memcpy(boot_info.cmdline, t.s, len);
+    boot_info.cmdline[len] = 0;
 }
 
 /* Multiboot 1 passes "path arguments"; QEMU and GRUB both put the path first. */
-static const char *init_code skip_path(const char *s)
+static struct text init_code skip_path(struct text t)
 {
-    while (*s && *s != ' ')
-        s++;
-    while (*s == ' ')
-        s++;
-    return s;
+    for (; t.room && *t.s && *t.s != ' '; t.s++)
+        t.room--;
+    for (; t.room && *t.s == ' '; t.s++)
+        t.room--;
+    return t;
 }
 
 static void init_code mb1_read_memory(const struct mb1_info *info)
 {
-    for (uint64_t off = 0; off + sizeof(struct mb1_memory) <= info->mmap_length;) {
-        const struct mb1_memory *e = loader_memory((uint64_t)info->mmap_addr + off);
+    uint64_t at = info->mmap_addr, end = min(at + info->mmap_length, LOADER_END);
 
+    while (at + sizeof(struct mb1_memory) <= end) {
+        const struct mb1_memory *e = loader_memory(at);
+
+        if (e->size < sizeof(*e) - sizeof(e->size)) {
+            log_warn("boot: the memory map has an entry of %u bytes: the rest is left out",
+                     e->size);
+            return;
+        }
         boot_memory_add(e->addr, e->len, e->type);
-        off += (uint64_t)e->size + sizeof(e->size);
+        at += (uint64_t)e->size + sizeof(e->size);
+    }
+}
+
+static void init_code mb1_read_modules(const struct mb1_info *info)
+{
+    uint64_t at = info->mods_addr;
+
+    for (uint32_t i = 0; i < info->mods_count; i++, at += sizeof(struct mb1_module)) {
+        const struct mb1_module *m = loader_memory(at);
+
+        if (at + sizeof(*m) > LOADER_END ||
+            !add_module(m->start, m->end,
+                        m->string ? skip_path(text_at(m->string)) : (struct text){"", 1}))
+            return;
     }
 }
 
@@ -99,16 +142,11 @@ static void init_code set_framebuffer(uint64_t addr, uint32_t pitch, uint32_t wi
 static void init_code mb1_read(const struct mb1_info *info)
 {
     if (info->flags & MB1_INFO_LOADER)
-        boot_info.loader = keep_string(loader_memory(info->loader_name));
+        boot_info.loader = keep_string(text_at(info->loader_name));
     if (info->flags & MB1_INFO_CMDLINE)
-        set_cmdline(skip_path(loader_memory(info->cmdline)));
+        set_cmdline(skip_path(text_at(info->cmdline)));
     if (info->flags & MB1_INFO_MODULES)
-        for (uint32_t i = 0; i < info->mods_count; i++) {
-            const struct mb1_module *m = loader_memory(info->mods_addr + i * sizeof(*m));
-            const char *line = m->string ? loader_memory(m->string) : "";
-
-            add_module(m->start, m->end, skip_path(line));
-        }
+        mb1_read_modules(info);
     if (info->flags & MB1_INFO_MEMORY_MAP)
         mb1_read_memory(info);
     if (info->flags & MB1_INFO_FRAMEBUFFER && info->framebuffer_type == MB_FRAMEBUFFER_RGB)
@@ -120,7 +158,7 @@ static void init_code mb2_read_memory(const struct mb2_mmap *mmap)
 {
     if (mmap->entry_size < sizeof(struct mb2_mmap_entry))
         return;
-    for (uint32_t off = sizeof(*mmap); off + mmap->entry_size <= mmap->tag.size;
+    for (uint64_t off = sizeof(*mmap); off + mmap->entry_size <= mmap->tag.size;
          off += mmap->entry_size) {
         const struct mb2_mmap_entry *e = (const void *)((const char *)mmap + off);
 
@@ -128,21 +166,39 @@ static void init_code mb2_read_memory(const struct mb2_mmap *mmap)
     }
 }
 
+/* The tag's size up to the end of its fixed part. */
+static uint32_t init_code mb2_least(uint32_t type)
+{
+    switch (type) {
+    case MB2_TAG_MODULE:
+        return sizeof(struct mb2_module);
+    case MB2_TAG_MMAP:
+        return sizeof(struct mb2_mmap);
+    case MB2_TAG_FRAMEBUFFER:
+        return offsetof(struct mb2_framebuffer, reserved);
+    case MB2_TAG_EFI64:
+        return sizeof(struct mb2_tag) + sizeof(uint64_t);
+    default:
+        return sizeof(struct mb2_tag);
+    }
+}
+
 static void init_code mb2_read_tag(const struct mb2_tag *tag)
 {
     const char *body = (const char *)(tag + 1);
+    size_t len = tag->size - sizeof(*tag);
 
     switch (tag->type) {
     case MB2_TAG_CMDLINE:
-        set_cmdline(body);
+        set_cmdline((struct text){body, len});
         break;
     case MB2_TAG_LOADER:
-        boot_info.loader = keep_string(body);
+        boot_info.loader = keep_string((struct text){body, len});
         break;
     case MB2_TAG_MODULE: {
         const struct mb2_module *m = (const void *)tag;
 
-        add_module(m->start, m->end, m->string);
+        add_module(m->start, m->end, (struct text){m->string, tag->size - sizeof(*m)});
         break;
     }
     case MB2_TAG_MMAP:
@@ -151,7 +207,7 @@ static void init_code mb2_read_tag(const struct mb2_tag *tag)
     case MB2_TAG_FRAMEBUFFER: {
         const struct mb2_framebuffer *f = (const void *)tag;
 
-        if (f->type == MB_FRAMEBUFFER_RGB)
+        if (f->type == MB_FRAMEBUFFER_RGB && tag->size >= sizeof(*f))
             set_framebuffer(f->addr, f->pitch, f->width, f->height, f->bpp, f->color_info);
         break;
     }
@@ -161,8 +217,7 @@ static void init_code mb2_read_tag(const struct mb2_tag *tag)
     case MB2_TAG_ACPI_OLD:
     case MB2_TAG_ACPI_NEW:
         if (boot_info.rsdp_copy_len == 0 || tag->type == MB2_TAG_ACPI_NEW) {
-            boot_info.rsdp_copy_len =
-                min(tag->size - (uint32_t)sizeof(*tag), (uint32_t)sizeof(boot_info.rsdp_copy));
+            boot_info.rsdp_copy_len = (unsigned)min(len, sizeof(boot_info.rsdp_copy));
             memcpy(boot_info.rsdp_copy, body, boot_info.rsdp_copy_len);
         }
         break;
@@ -171,26 +226,40 @@ static void init_code mb2_read_tag(const struct mb2_tag *tag)
     }
 }
 
-static void init_code mb2_read(const struct mb2_info *info)
+static void init_code mb2_read(uint32_t paddr)
 {
+    const struct mb2_info *info = loader_memory(paddr);
+    uint64_t end = min((uint64_t)info->total_size, LOADER_END - paddr);
+
     boot_info.multiboot2 = true;
-    for (uint32_t off = sizeof(*info); off + sizeof(struct mb2_tag) <= info->total_size;) {
+    for (uint64_t off = sizeof(*info); off + sizeof(struct mb2_tag) <= end;) {
         const struct mb2_tag *tag = (const void *)((const char *)info + off);
 
-        if (tag->type == MB2_TAG_END || tag->size < sizeof(*tag))
+        if (tag->type == MB2_TAG_END)
             break;
-        mb2_read_tag(tag);
-        off += ROUND_UP(tag->size, 8u);
+        if (tag->size < sizeof(*tag) || tag->size > end - off) {
+            log_warn("boot: the loader's tag of type %u has %u bytes: it and the rest are left out",
+                     tag->type, tag->size);
+            break;
+        }
+        if (tag->size >= mb2_least(tag->type))
+            mb2_read_tag(tag);
+        else
+            log_warn("boot: the loader's tag of type %u has only %u bytes: left out", tag->type,
+                     tag->size);
+        off += ROUND_UP((uint64_t)tag->size, 8);
     }
 }
 
 void init_code boot_read(uint32_t magic, uint32_t info)
 {
+    memset(&boot_info, 0, sizeof(boot_info));
     boot_info.loader = "an unnamed loader";
+    strings_used = 0;
     if (magic == MB1_BOOT_MAGIC)
         mb1_read(loader_memory(info));
     else if (magic == MB2_BOOT_MAGIC)
-        mb2_read(loader_memory(info));
+        mb2_read(info);
     else
         fatal("not started by a Multiboot loader (magic %#x): use GRUB's multiboot2, or multiboot",
               magic);
