@@ -8,7 +8,7 @@ HV_LINK := ld -nostdlib -static --no-relax -z max-page-size=4096 -z noexecstack 
 # Only for its assembly text.
 HV_O := $(filter-out $(B)/hv/start/asm_offsets.o $(B)/hv/base/symbols_none.o,$(HV_O))
 
-$(B)/hv/asm_offsets.h: src/start/asm_offsets.c
+$(B)/hv/asm_offsets.h: src/start/asm_offsets.c $(wildcard src/*/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HV_CFLAGS) -S $< -o $(B)/hv/asm_offsets.s
 	$(Q)sed -n 's/^#define \([A-Za-z0-9_]*\) \$$*/#define \1 /p' $(B)/hv/asm_offsets.s > $@
