@@ -14,7 +14,8 @@
 #include "memory/heap.h"
 #include "time/clock.h"
 
-#define PERMISSION_RANGES 64u /* in each of ioports, iomem, irqs */
+#define PERMISSION_RANGES 64u  /* in each of ioports, iomem, irqs */
+#define DEFAULT_WEIGHT    256u /* what every domain has, unless told otherwise */
 
 struct domain *domain0;
 struct list domain_list = LIST_INIT(domain_list);
@@ -39,6 +40,22 @@ struct domain *domain_get(domid_t id)
     lock(&domlist_lock);
     for_each_domain (d) {
         if (d->id == id) {
+            __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+            found = d;
+            break;
+        }
+    }
+    unlock(&domlist_lock);
+    return found;
+}
+
+struct domain *domain_get_from(domid_t id)
+{
+    struct domain *d, *found = NULL;
+
+    lock(&domlist_lock);
+    for_each_domain (d) {
+        if (d->id >= id) {
             __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
             found = d;
             break;
@@ -174,6 +191,7 @@ int domain_create(const struct domain_config *c, struct domain **out)
     d->hvm = c->hvm;
     d->max_vcpus = c->max_vcpus;
     d->pause_count = 1;
+    d->weight = DEFAULT_WEIGHT;
     d->empty_task = (struct task){.fn = domain_empty, .data = d};
     memcpy(d->handle, c->handle, sizeof(d->handle));
     list_init(&d->link);
@@ -250,6 +268,14 @@ int domain_unpause(struct domain *d)
         resume_all_locked(d);
     unlock(&d->lock);
     return rc;
+}
+
+void domain_resume(struct domain *d)
+{
+    lock(&d->lock);
+    d->shutting_down = d->shut_down = false;
+    resume_all_locked(d);
+    unlock(&d->lock);
 }
 
 /* ---- the end ---- */

@@ -110,6 +110,8 @@ struct domain {
     uint32_t pause_count;          /* [D] by controllers */
     bool shutting_down, shut_down; /* [D] */
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
+    bool created;                  /* [D] ran already: its CPU policy stays */
+    uint16_t weight, cap;          /* [D] the tools' scheduling parameters */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
     void *memory_map;              /* [D] XENMEM_set_memory_map: E820 entries, in the heap */
     uint32_t memory_map_entries;   /* [D] */
@@ -143,6 +145,8 @@ static inline struct regs *vcpu_regs(struct vcpu *v)
 
 /* A reference to the domain, NULL if there is none with that number. DOMID_SELF: the caller's. */
 struct domain *domain_get(domid_t id);
+/* The same for the lowest number that is not below `id`. */
+struct domain *domain_get_from(domid_t id);
 void domain_put(struct domain *d);
 
 #define for_each_domain(d) list_for_each_entry (d, &domain_list, link)
@@ -169,6 +173,8 @@ int must_check domain_destroy(struct domain *d);
 
 void domain_pause(struct domain *d);             /* counted; waits until no vCPU runs */
 int must_check domain_unpause(struct domain *d); /* -EINVAL below zero */
+/* A domain that shut down goes on: after a suspension that was called off. */
+void domain_resume(struct domain *d);
 /* The guest shut down or crashed: all its vCPUs stop; domain 0: the machine does. */
 void domain_shutdown(struct domain *d, uint8_t code);
 /* Ends a guest that did what cannot be answered. One line with the reason, registers at
@@ -207,6 +213,9 @@ extern void (*domain_machine_shutdown)(uint8_t code);
 extern void (*domain_crash_dump)(struct vcpu *v);
 /* Sent to whoever watches domains end: VIRQ_DOM_EXC. [I] may be NULL */
 extern void (*domain_state_changed)(void);
+
+/* Nanoseconds that CPU `cpu` had nothing to run. */
+uint64_t domain_idle_time(unsigned cpu);
 
 /* Start-up: the idle vCPU of this CPU becomes current; the scheduler's hooks. */
 void domain_init(void);

@@ -15,6 +15,7 @@ const struct guest_switch_ops *guest_switch_ops;
 
 /* The idle "domain": owns the idle vCPUs, is in no list and has no memory. */
 static struct domain idle_domain = {.id = DOMID_IDLE, .refs = 1};
+static DEFINE_PER_CPU(struct vcpu *, idle_vcpu);
 static uint64_t no_upcall; /* what cpu_local()->upcall points at where there is no vcpu_info */
 
 static struct vcpu *vcpu_of(struct sched_unit *u)
@@ -26,6 +27,7 @@ static void enter(struct cpu_local *cpu, struct vcpu *next)
 {
     cpu->current = next;
     if (vcpu_is_idle(next)) {
+        vcpu_runstate_change(next, RUNSTATE_running);
         cpu->upcall = &no_upcall;
         guest_switch_ops->idle();
         return;
@@ -56,6 +58,8 @@ static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit
         vcpu_runstate_change(prev, runstate_off_cpu(prev));
         prev->regs = cpu->guest;
         guest_switch_ops->from(prev);
+    } else {
+        vcpu_runstate_change(prev, RUNSTATE_runnable);
     }
     enter(cpu, next);
     sched_switched(prev_unit);
@@ -85,9 +89,22 @@ void domain_cpu_init(void)
     idle->unit.cpu = cpu_id();
     idle->info_mfn = INVALID_MFN;
     list_init(&idle->unit.link);
+    this_cpu(idle_vcpu) = idle;
     cpu_local()->current = idle;
     cpu_local()->upcall = &no_upcall;
     sched_cpu_init(cpu_id(), &idle->unit);
+}
+
+uint64_t domain_idle_time(unsigned cpu)
+{
+    const struct vcpu *v = bitmap_test(cpus_online.bits, cpu) ? per_cpu(idle_vcpu, cpu) : NULL;
+    uint64_t ns, since, now = time_now();
+
+    if (!v)
+        return 0;
+    ns = read_once(v->runstate.time[RUNSTATE_running]);
+    since = read_once(v->runstate.state_entry_time);
+    return read_once(v->runstate.state) == RUNSTATE_running && now > since ? ns + now - since : ns;
 }
 
 /* What a CPU does when no vCPU wants it; entered on an empty stack by cpu_enter_idle(). */

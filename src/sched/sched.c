@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/softirq.h"
+#include "lib/errno.h"
 #include "time/clock.h"
 #include "time/timer.h"
 
@@ -122,19 +123,23 @@ static void schedule(void)
         sched_ops->switch_to(prev, next);
 }
 
-/* An online CPU that idles and has nobody waiting, or `cpu` itself. The answer is a hint. */
-static unsigned find_idle_cpu(unsigned cpu)
+/* A CPU for u, locked, that idles and has nobody waiting, or `cpu` itself: one that u likes if
+ * there is one. The answer is a hint. */
+static unsigned find_idle_cpu(const struct sched_unit *u, unsigned cpu)
 {
-    unsigned i;
+    unsigned i, found = cpu;
 
     for_each_cpu (i) {
         struct run_queue *q = queue_of(i);
         struct sched_unit *cur = read_once(q->current);
 
-        if (cur && cur->idle && !read_once(q->length))
+        if (!cur || !cur->idle || read_once(q->length) || !bitmap_test(u->hard.bits, i))
+            continue;
+        if (bitmap_test(u->soft.bits, i))
             return i;
+        found = i;
     }
-    return cpu;
+    return found;
 }
 
 /* u is runnable and its queue is locked: puts it in line and tells the CPU. Unlocks. */
@@ -203,7 +208,7 @@ void sched_wake(struct sched_unit *u)
         return;
     }
     if (cpu == u->cpu && !u->pinned && !q->current->idle)
-        cpu = find_idle_cpu(cpu);
+        cpu = find_idle_cpu(u, cpu);
     if (cpu != u->cpu && unit_is_off(u))
         relocate(q, u, cpu);
     else
@@ -264,6 +269,26 @@ void sched_move(struct sched_unit *u, unsigned cpu, bool pin)
     }
 }
 
+int sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
+                       const struct cpu_mask *soft)
+{
+    struct cpu_mask can;
+    struct run_queue *q;
+    bool there;
+
+    bitmap_and(can.bits, hard->bits, cpus_online.bits, MAX_CPUS);
+    if (bitmap_empty(can.bits, MAX_CPUS))
+        return -EINVAL;
+    q = unit_lock(u);
+    u->hard = *hard;
+    u->soft = *soft;
+    there = bitmap_test(can.bits, u->target);
+    unlock(&q->lock);
+    if (!there)
+        sched_move(u, (unsigned)bitmap_first(can.bits, MAX_CPUS), false);
+    return 0;
+}
+
 struct sched_unit *sched_current(void)
 {
     return this_cpu(run_queue).current;
@@ -272,6 +297,8 @@ struct sched_unit *sched_current(void)
 void sched_unit_init(struct sched_unit *u, unsigned cpu)
 {
     *u = (struct sched_unit){.cpu = cpu, .target = cpu};
+    bitmap_fill(u->hard.bits, MAX_CPUS);
+    bitmap_fill(u->soft.bits, MAX_CPUS);
     list_init(&u->link);
 }
 

@@ -19,6 +19,8 @@ struct sched_unit {
     bool running;         /* [SCHED] on a CPU: from being chosen until sched_switched() */
     bool idle;            /* [I] */
     bool pinned;          /* [SCHED] never moves by itself */
+    struct cpu_mask hard; /* [SCHED] where it may run */
+    struct cpu_mask soft; /* [SCHED] where it had better run */
     uint64_t slice_start; /* [SCHED] ns */
 };
 
@@ -49,6 +51,11 @@ void sched_unit_yield(void);
 /* Moves the unit to the queue of `cpu`, which is online, and keeps it there if `pin`. A running
  * unit moves when it is next switched out. */
 void sched_move(struct sched_unit *u, unsigned cpu, bool pin);
+
+/* Where the unit may run, and where it had better: it moves if it is elsewhere. -EINVAL: `hard`
+ * names no CPU that is online. */
+int must_check sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
+                                  const struct cpu_mask *soft);
 
 /* From switch_to: nothing of `prev` is left on this CPU; another may run it from now on. */
 void sched_switched(struct sched_unit *prev);
