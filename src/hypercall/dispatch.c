@@ -47,6 +47,8 @@ CALL(sched_op, sched_op((uint32_t)a0, a1))
 CALL(callback_op, pv_callback_op((uint32_t)a0, a1))
 CALL(event_channel_op, event_channel_op((uint32_t)a0, a1))
 CALL(physdev_op, physdev_op((uint32_t)a0, a1))
+CALL(sysctl, sysctl(a0))
+CALL(domctl, domctl(a0))
 
 #define ENTRY(name) [__HYPERVISOR_##name] = call_##name
 
@@ -87,6 +89,8 @@ const hypercall_fn hypercall_table[HYPERCALLS] = {
     ENTRY(callback_op),
     ENTRY(event_channel_op),
     ENTRY(physdev_op),
+    ENTRY(sysctl),
+    ENTRY(domctl),
 };
 #pragma GCC diagnostic pop
 

@@ -21,3 +21,5 @@ long vm_assist(uint32_t cmd, uint32_t type);
 long multicall(uint64_t va, uint32_t count);
 long physdev_op(uint32_t cmd, uint64_t arg);
 long platform_op(uint64_t arg);
+long sysctl(uint64_t arg);
+long domctl(uint64_t arg);

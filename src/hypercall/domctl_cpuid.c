@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* domctl: which processor a domain sees: CPUID and its MSRs, the width of its addresses, its time
+ * stamp counter. Public domctl.h; ABI.md 2.1. */
+#include "hypercall/control.h"
+
+#include "cpu/policy.h"
+#include "lib/errno.h"
+#include "memory/heap.h"
+#include "pv/pv.h"
+#include "time/clock.h"
+
+#define ADDRESS_BITS 64u
+
+/* ---- CPUID ---- */
+
+long domctl_get_cpu_policy(struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_cpu_policy *a = &op->u.cpu_policy;
+
+    if (!d->pv)
+        return refuse(-EOPNOTSUPP, "CPU policy of domain %u", d->id);
+    return control_policy_write(d->pv->policy, handle_va(a->leaves), &a->nr_leaves,
+                                handle_va(a->msrs), &a->nr_msrs);
+}
+
+/* The lists change a copy; d gets it if nothing speaks against it. */
+static long change_policy(struct domain *d, struct cpu_policy *p, struct xen_domctl_cpu_policy *a)
+{
+    int rc = control_policy_read(p, a);
+
+    if (rc)
+        return rc;
+    rc = cpu_policy_compatible(&policy_pv_max, p, &a->err_leaf, &a->err_subleaf, &a->err_msr);
+    if (rc)
+        return refuse(rc, "CPU policy: leaf %#x, subleaf %#x, MSR %#x", a->err_leaf, a->err_subleaf,
+                      a->err_msr);
+    cpu_policy_recalculate(p);
+    *d->pv->policy = *p;
+    return 0;
+}
+
+long domctl_set_cpu_policy(struct domain *d, struct xen_domctl *op)
+{
+    struct cpu_policy *p;
+    bool created;
+    long rc;
+
+    lock(&d->lock);
+    created = d->created;
+    unlock(&d->lock);
+    if (created)
+        return refuse(-EEXIST, "domain %u runs: its CPU policy stays", d->id);
+    if (!d->pv)
+        return refuse(-EOPNOTSUPP, "CPU policy of domain %u", d->id);
+    p = heap_alloc(sizeof(*p));
+    if (!p)
+        return refuse(-ENOMEM, "no memory for a CPU policy");
+    *p = *d->pv->policy;
+    rc = change_policy(d, p, &op->u.cpu_policy);
+    heap_free(p);
+    return rc;
+}
+
+/* ---- addresses ---- */
+
+long domctl_set_address_size(struct domain *d, struct xen_domctl *op)
+{
+    if (op->u.address_size.size != ADDRESS_BITS)
+        return refuse(-EINVAL, "addresses of %u bits", op->u.address_size.size);
+    return 0;
+}
+
+long domctl_get_address_size(struct domain *d, struct xen_domctl *op)
+{
+    op->u.address_size.size = ADDRESS_BITS;
+    return 0;
+}
+
+/* ---- the time stamp counter ---- */
+
+long domctl_gettscinfo(struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_tsc_info *a = &op->u.tsc_info;
+
+    if (!d->pv)
+        return refuse(-EOPNOTSUPP, "TSC of domain %u", d->id);
+    a->tsc_mode = d->pv->tsc_mode;
+    a->gtsc_khz = (uint32_t)(time_tsc_hz / 1000);
+    a->incarnation = d->pv->tsc_incarnation;
+    a->elapsed_nsec = time_now();
+    return 0;
+}
+
+/* The frequency is the machine's; a guest that comes from another follows the clock pages, or has
+ * its reads emulated if that is the mode. */
+long domctl_settscinfo(struct domain *d, struct xen_domctl *op)
+{
+    const struct xen_domctl_tsc_info *a = &op->u.tsc_info;
+
+    if (!d->pv)
+        return refuse(-EOPNOTSUPP, "TSC of domain %u", d->id);
+    if (a->tsc_mode > 2)
+        return refuse(-EINVAL, "TSC mode %u", a->tsc_mode);
+    domain_pause(d);
+    d->pv->tsc_mode = a->tsc_mode;
+    d->pv->tsc_incarnation = a->incarnation;
+    d->pv->vtsc = a->tsc_mode == 1;
+    return domain_unpause(d);
+}

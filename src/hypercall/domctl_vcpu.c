@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* domctl: vCPUs: their registers as a whole, where they run and how much. Public domctl.h; ABI.md
+ * 2.1. */
+#include "hypercall/control.h"
+
+#include "base/softirq.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "memory/heap.h"
+#include "pv/pv.h"
+
+/* -EINVAL: there cannot be one; -ESRCH: not made. */
+static int find_vcpu(struct domain *d, uint32_t id, struct vcpu **out)
+{
+    if (id >= d->max_vcpus)
+        return refuse(-EINVAL, "vCPU %u of domain %u, which may have %u", id, d->id, d->max_vcpus);
+    *out = d->vcpu[index_nospec(id, d->max_vcpus)];
+    return *out ? 0 : refuse(-ESRCH, "domain %u has no vCPU %u", d->id, id);
+}
+
+/* ---- registers ---- */
+
+/* d is paused. */
+static long set_context(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    struct domain *d = v->domain;
+    long rc;
+
+    lock(&d->lock);
+    rc = pv_vcpu_set_context(v, c);
+    if (!rc)
+        v->initialised = true;
+    unlock(&d->lock);
+    if (rc)
+        return rc;
+    if (c->flags & VGCF_online)
+        hypercall_vcpu_up(v);
+    else
+        vcpu_pause_set(v, VCPU_DOWN_BIT);
+    return 0;
+}
+
+long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
+{
+    uint64_t va = handle_va(op->u.vcpucontext.ctxt);
+    struct vcpu_guest_context *c;
+    struct vcpu *v;
+    long rc = find_vcpu(d, op->u.vcpucontext.vcpu, &v);
+
+    if (rc)
+        return rc;
+    if (!va || !v->pv)
+        return refuse(-EOPNOTSUPP, "reset of vCPU %u of domain %u", v->id, d->id);
+    c = heap_alloc(sizeof(*c));
+    if (!c)
+        return refuse(-ENOMEM, "no memory for a context");
+    if (guest_read(c, va, sizeof(*c))) {
+        rc = -EFAULT;
+    } else {
+        domain_pause(d);
+        rc = set_context(v, c);
+        if (domain_unpause(d))
+            rc = -EINVAL;
+    }
+    heap_free(c);
+    return rc;
+}
+
+long domctl_getvcpucontext(struct domain *d, struct xen_domctl *op)
+{
+    struct vcpu_guest_context *c;
+    struct vcpu *v;
+    long rc = find_vcpu(d, op->u.vcpucontext.vcpu, &v);
+
+    if (rc == -ESRCH || (!rc && (!v->initialised || !v->pv)))
+        return refuse(-ENODATA, "vCPU %u of domain %u has no context", op->u.vcpucontext.vcpu,
+                      d->id);
+    if (rc)
+        return rc;
+    c = heap_alloc(sizeof(*c));
+    if (!c)
+        return refuse(-ENOMEM, "no memory for a context");
+    domain_pause(d);
+    pv_vcpu_get_context(v, c);
+    if (!(read_once(v->pause) & BIT(VCPU_DOWN_BIT)))
+        c->flags |= VGCF_online;
+    rc = domain_unpause(d);
+    if (!rc && guest_write(handle_va(op->u.vcpucontext.ctxt), c, sizeof(*c)))
+        rc = -EFAULT;
+    heap_free(c);
+    return rc;
+}
+
+long domctl_sendtrigger(struct domain *d, struct xen_domctl *op)
+{
+    const struct xen_domctl_sendtrigger *a = &op->u.sendtrigger;
+    struct vcpu *v;
+    int rc;
+
+    if (a->vcpu >= d->max_vcpus)
+        return refuse(-ESRCH, "trigger for vCPU %u of domain %u", a->vcpu, d->id);
+    rc = find_vcpu(d, a->vcpu, &v);
+    if (rc)
+        return rc;
+    switch (a->trigger) {
+    case XEN_DOMCTL_SENDTRIGGER_NMI:
+        if (!__atomic_exchange_n(&v->nmi_pending, true, __ATOMIC_SEQ_CST)) {
+            vcpu_kick(v);
+            softirq_raise_on(read_once(v->unit.cpu), SOFTIRQ_GUEST);
+        }
+        return 0;
+    case XEN_DOMCTL_SENDTRIGGER_POWER:
+    case XEN_DOMCTL_SENDTRIGGER_SLEEP:
+        return refuse(-EINVAL, "trigger %u: domain %u is paravirtual", a->trigger, d->id);
+    default:
+        return refuse(-ENOSYS, "trigger %u", a->trigger);
+    }
+}
+
+/* ---- where and how much ---- */
+
+long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_getvcpuinfo *a = &op->u.getvcpuinfo;
+    struct vcpu *v;
+    uint32_t pause;
+    int rc = find_vcpu(d, a->vcpu, &v);
+
+    if (rc)
+        return rc;
+    pause = read_once(v->pause);
+    a->online = !(pause & BIT(VCPU_DOWN_BIT));
+    a->blocked = !!(pause & BIT(VCPU_BLOCKED_BIT));
+    a->running = read_once(v->unit.running);
+    a->cpu_time = control_cpu_time(v);
+    a->cpu = read_once(v->unit.cpu);
+    return 0;
+}
+
+static int read_affinity(const struct xen_domctl_vcpuaffinity *a, struct cpu_mask *hard,
+                         struct cpu_mask *soft)
+{
+    int rc = 0;
+
+    if (a->flags & XEN_VCPUAFFINITY_HARD)
+        rc = control_mask_read(&a->cpumap_hard, hard);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = control_mask_read(&a->cpumap_soft, soft);
+    return rc;
+}
+
+static int write_affinity(const struct xen_domctl_vcpuaffinity *a, const struct cpu_mask *hard,
+                          const struct cpu_mask *soft)
+{
+    int rc = 0;
+
+    if (a->flags & XEN_VCPUAFFINITY_HARD)
+        rc = control_mask_write(&a->cpumap_hard, hard);
+    if (!rc && (a->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = control_mask_write(&a->cpumap_soft, soft);
+    return rc;
+}
+
+static int affinity_check(const struct xen_domctl_vcpuaffinity *a)
+{
+    unsigned known = XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE;
+
+    if ((a->flags & ~known) || !(a->flags & (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)))
+        return refuse(-EINVAL, "affinity: flags %#x", a->flags);
+    return 0;
+}
+
+long domctl_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+    struct cpu_mask hard, soft;
+    struct vcpu *v;
+    int rc = affinity_check(a);
+
+    if (!rc)
+        rc = find_vcpu(d, a->vcpu, &v);
+    if (rc)
+        return rc;
+    hard = v->unit.hard;
+    soft = v->unit.soft;
+    rc = read_affinity(a, &hard, &soft);
+    if (rc)
+        return rc;
+    if (sched_set_affinity(&v->unit, &hard, &soft))
+        return refuse(-EINVAL, "affinity of vCPU %u of domain %u: no CPU", v->id, d->id);
+    bitmap_and(hard.bits, hard.bits, cpus_online.bits, MAX_CPUS);
+    bitmap_and(soft.bits, soft.bits, hard.bits, MAX_CPUS);
+    return write_affinity(a, &hard, &soft);
+}
+
+long domctl_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
+{
+    const struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+    struct vcpu *v;
+    int rc = affinity_check(a);
+
+    if (!rc)
+        rc = find_vcpu(d, a->vcpu, &v);
+    return rc ? rc : write_affinity(a, &v->unit.hard, &v->unit.soft);
+}
+
+/* Of two domains that want the same CPU, each gets its turn, whatever the weights: see CAVEATS. */
+long domctl_scheduler_op(struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_scheduler_op *a = &op->u.scheduler_op;
+    struct xen_domctl_sched_credit2 *p = &a->u.credit2;
+    long rc = 0;
+
+    if (a->sched_id != XEN_SCHEDULER_CREDIT2)
+        return refuse(-EINVAL, "parameters of scheduler %u", a->sched_id);
+    lock(&d->lock);
+    switch (a->cmd) {
+    case XEN_DOMCTL_SCHEDOP_putinfo:
+        /* 0: as it is; a cap of all ones the same. */
+        if (p->weight)
+            d->weight = p->weight;
+        if (p->cap != UINT16_MAX)
+            d->cap = p->cap;
+        break;
+    case XEN_DOMCTL_SCHEDOP_getinfo:
+        p->weight = d->weight;
+        p->cap = d->cap;
+        break;
+    default:
+        rc = refuse(-EINVAL, "scheduler operation %u", a->cmd);
+        break;
+    }
+    unlock(&d->lock);
+    return rc;
+}
+
+/* There is one node. */
+long domctl_setnodeaffinity(struct domain *d, struct xen_domctl *op)
+{
+    struct cpu_mask nodes;
+
+    if (control_mask_read(&op->u.nodeaffinity.nodemap, &nodes))
+        return -EFAULT;
+    if (!bitmap_test(nodes.bits, 0))
+        return refuse(-EINVAL, "domain %u on no node that there is", d->id);
+    return 0;
+}
+
+long domctl_getnodeaffinity(struct domain *d, struct xen_domctl *op)
+{
+    const struct cpu_mask nodes = {.bits = {1}};
+
+    return control_mask_write(&op->u.nodeaffinity.nodemap, &nodes);
+}
