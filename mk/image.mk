@@ -15,7 +15,7 @@ $(B)/hv/asm_offsets.h: src/start/asm_offsets.c $(wildcard src/*/*.h)
 
 $(B)/hv/%.S.o: src/%.S $(B)/hv/asm_offsets.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) -I$(B)/hv -Isrc -c $< -o $@
+	$(Q)$(CC) -I$(B)/hv -Isrc -MMD -MP -c $< -o $@
 
 $(B)/argon.elf: $(HV_O) src/argon.lds tools/gensyms $(B)/hv/base/symbols_none.o
 	$(Q)$(HV_LINK) -o $(B)/argon.0 $(HV_O) $(B)/hv/base/symbols_none.o

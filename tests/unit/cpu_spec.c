@@ -69,6 +69,43 @@ static void amd_has_none(void **state)
     assert_false(spec_xpti_dom0 || spec_xpti_domu || spec_l1tf_domu || spec_verw);
 }
 
+/* SMEP keeps ring 0 out of the code that a guest's calls predict returns to. */
+static void returns_filled_without_smep(void **state)
+{
+    machine(0x000306c3, 0, 0);
+    assert_false(spec_rsb);
+    host_cpuid_set(7, 0, (struct cpuid_leaf){0, 0x209c0129, 0, 0});
+    cpu_detect();
+    spec_init();
+    assert_true(spec_rsb);
+}
+
+static bool warned_of(const char *what)
+{
+    const char *log = host_log();
+
+    return strstr(log, what) && strstr(log, "guests must be trusted");
+}
+
+/* The log announces what is in force and warns of what is not. */
+static void the_log_is_honest(void **state)
+{
+    machine(0x00050654, 0, 0); /* Skylake, and microcode without VERW */
+    (void)host_log();
+    spec_init();
+    assert_true(warned_of("VERW"));
+    spec_init();
+    assert_true(warned_of("Retbleed"));
+    spec_init();
+    assert_non_null(strstr(host_log(), "(XPTI): domain 0 yes, others yes"));
+    machine(0x000806f8, 1u << 26 | 1u << 29 | 1u << 10, 1 | 1 << 5);
+    (void)host_log();
+    spec_init();
+    assert_null(strstr(host_log(), "Retbleed"));
+    spec_init();
+    assert_false(warned_of("VERW"));
+}
+
 static void options(void **state)
 {
     param_parse("xpti=dom0=yes,domu=no pv-l1tf=dom0 spec-ctrl=bti-thunk=lfence,no-rsb");
@@ -86,6 +123,17 @@ static void options(void **state)
     spec_init();
     assert_false(spec_xpti_dom0 || spec_xpti_domu || spec_rsb || spec_ibpb);
     assert_int_equal(spec_thunk, SPEC_THUNK_JMP);
+}
+
+static void the_log_is_honest_about_options(void **state)
+{
+    param_parse("spec-ctrl=ibrs xpti=no");
+    machine(0x00050654, 1u << 26, 0);
+    (void)host_log();
+    spec_init();
+    assert_true(warned_of("IBRS"));
+    spec_init();
+    assert_non_null(strstr(host_log(), "(XPTI): domain 0 no, others no"));
 }
 
 static void options_that_are_wrong(void **state)
@@ -215,6 +263,8 @@ int main(void)
         TEST(intel_without_fixes),
         TEST(intel_with_fixes),
         TEST(atoms_never_had_it),
+        TEST(the_log_is_honest),
+        TEST(returns_filled_without_smep),
         TEST(amd_has_none),
         TEST(l1tf_entries),
         TEST(thunks),
@@ -222,7 +272,8 @@ int main(void)
         TEST(images_that_lie),
         TEST(xcr0_values),
         TEST(options_that_are_wrong),
-        TEST(options), /* last: they stay */
+        TEST(options), /* from here on they stay */
+        TEST(the_log_is_honest_about_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
