@@ -311,6 +311,7 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
             return 0;
         }
         rc = table_entry_get(o, table, level, &val, &left);
+        o->spent += (unsigned)(frame_budget - left);
         if (rc)
             return rc;
     }

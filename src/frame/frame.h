@@ -56,7 +56,9 @@ struct frame_owner {
     /* Page tables that lost their last use and still hold references of their entries, innermost
      * last; [PV] empty before any operation on page tables begins: frame_drain. */
     uint32_t drop[FRAME_DROP_MAX];
-    unsigned drop_count;               /* [PV] */
+    unsigned drop_count; /* [PV] */
+    unsigned spent; /* [PV] entries looked at in tables made and dropped; the caller takes it back
+                       to 0 when it has let others run */
     const struct frame_owner_ops *ops; /* [I] */
 };
 

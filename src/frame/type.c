@@ -335,9 +335,13 @@ int drop_run(struct frame_owner *o, int *left)
 
 int frame_drain(struct frame_owner *o)
 {
-    int left = frame_budget;
+    int left = frame_budget, rc;
 
-    return likely(!o->drop_count) ? 0 : drop_run(o, &left);
+    if (likely(!o->drop_count))
+        return 0;
+    rc = drop_run(o, &left);
+    o->spent += (unsigned)(frame_budget - left);
+    return rc;
 }
 
 /* ---- the public face ---- */

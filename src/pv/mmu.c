@@ -39,6 +39,13 @@ static inline int update_one(struct mm_target *t, const struct mmu_update *u)
     return frame_pt_update(&t->table->memory, t->owner, m, index, u->val, flags);
 }
 
+/* Many tables are made or dropped since others could run: they can now. -ERESTART: they must. */
+static int breathe(struct domain *d)
+{
+    d->memory.spent = 0;
+    return mm_yield(d) ? -ERESTART : 0;
+}
+
 /* Does up to n requests; *done gets how many. -ERESTART: continue the call. */
 static int update_chunk(struct mm_target *t, const struct mmu_update *u, unsigned n, unsigned *done)
 {
@@ -51,6 +58,8 @@ static int update_chunk(struct mm_target *t, const struct mmu_update *u, unsigne
         rc = update_one(t, &u[*done]);
         if (likely(!rc)) {
             ++*done;
+            if (unlikely(d->memory.spent >= (unsigned)frame_budget))
+                rc = breathe(d);
         } else if (rc == -ERESTART && !mm_yield(d)) {
             rc = 0;
         }

@@ -238,7 +238,9 @@ static int ops_run(struct mm_target *t, uint64_t uops, uint32_t count, uint32_t 
         } else if (rc == -ERESTART && !hypercall_preempt()) {
             rc = 0;
         }
-        if (!rc && *done < count && *done % MM_CHUNK == 0 && hypercall_preempt())
+        /* A pin may take as long as all the others of a chunk. */
+        if (!rc && *done < count && (*done % MM_CHUNK == 0 || op.cmd <= MMUEXT_UNPIN_TABLE) &&
+            hypercall_preempt())
             rc = -ERESTART;
     }
     return rc;

@@ -45,6 +45,48 @@ static void make_ro(unsigned pfn)
     assert_int_equal(pvg_update(pvg_maddr(pvg_l1e(g, pfn)), pte_make(g->mfn[pfn], RO)), 0);
 }
 
+static unsigned windows;
+
+static void count_window(void)
+{
+    windows++;
+}
+
+/* Each of many requests may make a whole tree: others can run in between. */
+static void test_many_tables(void **state)
+{
+    uint64_t *l2 = (uint64_t *)pvg_page(g, 2) + 100;
+    void (*hook)(void) = host_window_hook;
+    struct mmu_update u[8];
+    struct mmuext_op op[8];
+    unsigned done;
+
+    for (unsigned i = 0; i < 8; i++) {
+        make_ro(40 + i);
+        u[i] = (struct mmu_update){pvg_maddr(&l2[i]), pte_make(g->mfn[40 + i], RW)};
+        op[i] = (struct mmuext_op){.cmd = MMUEXT_PIN_L1_TABLE, .arg1.mfn = g->mfn[40 + i].n};
+    }
+    host_window_hook = count_window;
+    frame_budget = 100;
+    windows = 0;
+    assert_int_equal(pvg_mmu_update(u, 8, &done, DOMID_SELF), 0);
+    assert_int_equal(done, 8);
+    assert_int_equal(windows, 4);
+    for (unsigned i = 0; i < 8; i++)
+        u[i].val = 0;
+    windows = 0;
+    assert_int_equal(pvg_mmu_update(u, 8, &done, DOMID_SELF), 0);
+    assert_true(windows >= 3);
+    windows = 0;
+    assert_int_equal(pvg_mmuext(op, 8, &done, DOMID_SELF), 0);
+    assert_int_equal(windows, 7);
+    frame_budget = 4096;
+    host_window_hook = hook;
+    for (unsigned i = 0; i < 8; i++)
+        op[i].cmd = MMUEXT_UNPIN_TABLE;
+    assert_int_equal(pvg_mmuext(op, 8, &done, DOMID_SELF), 0);
+}
+
 static void test_unmap_and_map(void **state)
 {
     uint64_t *pe = pvg_l1e(g, 20);
@@ -434,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_unmap_and_map, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_tables, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flags_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_preserve_ad, setup, teardown),
         cmocka_unit_test_setup_teardown(test_page_table_is_never_writable, setup, teardown),
