@@ -33,12 +33,15 @@ static void guest_text(struct vcpu *v, const char *text, size_t n)
     char line[CHUNK + 1];
     size_t len = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (text[i] >= ' ' && text[i] < 0x7f)
             line[len++] = text[i];
-    line[len] = 0;
-    if (len)
-        log_guest(LOG_INFO, "domain %u: %s", v->domain->id, line);
+        if (len && (text[i] == '\n' || i + 1 == n)) {
+            line[len] = 0;
+            log_guest(LOG_INFO, "domain %u: %s", v->domain->id, line);
+            len = 0;
+        }
+    }
 }
 
 static long console_write(struct vcpu *v, uint32_t count, uint64_t va)
@@ -65,18 +68,26 @@ static long console_write(struct vcpu *v, uint32_t count, uint64_t va)
 static long console_read(struct vcpu *v, uint32_t count, uint64_t va)
 {
     char buf[INPUT_BYTES];
-    uint32_t n = 0;
+    uint32_t start, n = 0;
 
     if (!v->domain->hardware)
         return refuse(-EPERM, "console read by domain %u", v->domain->id);
     lock(&input_lock);
+    start = tail;
     while (n < count && n < INPUT_BYTES && tail + n != head) {
         buf[n] = input[(tail + n) % INPUT_BYTES];
         n++;
     }
     tail += n;
     unlock(&input_lock);
-    return guest_write(va, buf, n) ? -EFAULT : (long)n;
+    if (guest_write(va, buf, n) == 0)
+        return n;
+    /* Nobody has seen them: they may be read again. */
+    lock(&input_lock);
+    if (tail == start + n && head - start <= INPUT_BYTES)
+        tail = start;
+    unlock(&input_lock);
+    return -EFAULT;
 }
 
 long console_io(uint32_t cmd, uint32_t count, uint64_t va)
