@@ -82,7 +82,7 @@ exit_slow:
 
 exit_refill:
     call xpti_refill
-    jmp exit_to_guest
+    jmp exit_refill_done
 
 /* ---- exceptions and interrupts ---- */
 

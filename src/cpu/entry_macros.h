@@ -76,13 +76,15 @@
     .endm
 
     /* The last thing that looks at the hypervisor's memory before the guest's registers are loaded:
-     * %rsp = &cpu_local()->guest. Goes to `refill` if the tables are to be made new first. Writes
-     * flags and `scratch`. */
+     * %rsp = &cpu_local()->guest. By way of `refill`, which comes back to `refill`_done, if the tables
+     * are to be made new first. A mark that comes meanwhile is left for the next time: otherwise a
+     * guest could keep us here; see cpu/xpti.h for why it can wait. Writes flags and `scratch`. */
     .macro leave_to_guest scratch, refill
     spec_site SPEC_SITE_EXIT, 796f
     spec_site SPEC_SITE_XPTI, 794f
     cmpl $0, CPU_SHADOW_STALE(%rsp)
     jne \refill
+\refill\()_done:
     mov CPU_EXIT_CR3(%rsp), \scratch
     test \scratch, \scratch
     jz 794f

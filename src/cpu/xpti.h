@@ -7,7 +7,7 @@
  * the moment its L4 changes until xpti_refill() on the way out. Who changes an L4 that may be
  * loaded says so before it lets go of what the entry held (frame/entry.c): a CPU that is asked to
  * flush after that, before the frame is used otherwise, makes its copy new on the way out of that
- * very request. */
+ * very request. So a change that comes while the copy is made may be left for that. */
 #pragma once
 
 #include "base/percpu.h"

@@ -77,7 +77,8 @@ no_such_call:
 syscall_refill:
     call xpti_refill
     mov REGS_RAX(%rsp), %rax
-    jmp syscall_exit
+    mov REGS_RIP(%rsp), %rcx
+    jmp syscall_refill_done
 
 /* From compatibility mode (AMD): never a hypercall. */
 entry_syscall32:
