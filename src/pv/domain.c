@@ -128,6 +128,12 @@ const struct domain_part pv_part = {
 
 /* ---- contexts ---- */
 
+/* cr3 in public format, of a 64-bit guest: the frame number shifted; frame 0 is none. */
+static mfn_t context_mfn(uint64_t cr3)
+{
+    return mfn(cr3 >> PAGE_SHIFT);
+}
+
 static int context_check(const struct vcpu *v, const struct vcpu_guest_context *c)
 {
     const uint64_t must_be_canonical[] = {
@@ -147,17 +153,11 @@ static int context_check(const struct vcpu *v, const struct vcpu_guest_context *
     if (c->ldt_ents &&
         (!IS_ALIGNED(c->ldt_base, PAGE_SIZE) || !guest_range_ok(c->ldt_base, c->ldt_ents * 8)))
         return refuse(-EINVAL, "context: LDT at %#lx", c->ldt_base);
-    if (c->ctrlreg[3] == 0)
+    if (context_mfn(c->ctrlreg[3]).n == 0)
         return refuse(-EINVAL, "context: no page tables");
-    if (!(c->flags & VGCF_in_kernel) && c->ctrlreg[1] == 0)
+    if (!(c->flags & VGCF_in_kernel) && context_mfn(c->ctrlreg[1]).n == 0)
         return refuse(-EINVAL, "context: user mode without user page tables");
     return 0;
-}
-
-/* cr3 in public format: the frame number shifted, its topmost bits folded to the bottom. */
-static mfn_t context_mfn(uint64_t cr3)
-{
-    return mfn(cr3 >> PAGE_SHIFT);
 }
 
 static int context_frames(struct vcpu *v, const struct vcpu_guest_context *c)
@@ -165,7 +165,7 @@ static int context_frames(struct vcpu *v, const struct vcpu_guest_context *c)
     int rc = pv_new_kernel_l4(v, context_mfn(c->ctrlreg[3]));
 
     if (!rc)
-        rc = pv_new_user_l4(v, c->ctrlreg[1] ? context_mfn(c->ctrlreg[1]) : INVALID_MFN);
+        rc = pv_new_user_l4(v, context_mfn(c->ctrlreg[1]));
     if (!rc)
         rc = pv_gdt_set(v, c->gdt_frames, c->gdt_ents);
     if (!rc)
