@@ -104,7 +104,8 @@ static void write_control(struct pv_pit *p, uint8_t val)
     if ((val & CONTROL_CHANNEL) == CONTROL_BACK || (val & CONTROL_CHANNEL) != CONTROL_CH2)
         return;
     if (!(val & CONTROL_ACCESS)) {
-        p->latch = counter(p);
+        if (!p->latched) /* until it has been read, the first one counts */
+            p->latch = counter(p);
         p->latched = true;
         return;
     }
