@@ -88,15 +88,17 @@ static bool unclaimed(const struct frame_owner *o, uint64_t n)
     return buddy_free_frames() >= n + (read_once(claimed) - o->claim);
 }
 
-/* Takes n frames off the owner's allowance. */
-static int reserve(struct frame_owner *o, uint64_t n, uint64_t *from_claim)
+/* Takes n frames off the owner's allowance, which is larger by `beyond` this time. */
+static int reserve(struct frame_owner *o, uint64_t n, uint64_t beyond, uint64_t *from_claim)
 {
+    uint64_t want;
     int rc = 0;
 
     lock(&o->lock);
+    want = o->pages + n;
     if (o->dying)
         rc = refuse(-EINVAL, "frames: domain %u is dying", o->domid);
-    else if (o->max_pages < n || o->pages > o->max_pages - n)
+    else if (want > beyond && want - beyond > o->max_pages)
         rc = refuse(-E2BIG, "frames: domain %u has %lu of %lu and wants %lu", o->domid, o->pages,
                     o->max_pages, n);
     else if (!unclaimed(o, n))
@@ -152,7 +154,8 @@ static void zero(mfn_t m, uint64_t n)
     }
 }
 
-int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
+int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits, uint64_t beyond,
+                       mfn_t *out)
 {
     uint64_t n = 1ull << order, from_claim;
     mfn_t m;
@@ -160,7 +163,7 @@ int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t
 
     if (order >= BUDDY_ORDERS)
         return refuse(-EINVAL, "frames: order %u", order);
-    rc = reserve(o, n, &from_claim);
+    rc = reserve(o, n, beyond, &from_claim);
     if (rc)
         return rc;
     rc = buddy_alloc(order, addr_bits, &m);
@@ -178,10 +181,15 @@ int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t
     return 0;
 }
 
+int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
+{
+    return frame_alloc_beyond(o, order, addr_bits, 0, out);
+}
+
 int frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n)
 {
     uint64_t from_claim;
-    int rc = reserve(o, n, &from_claim);
+    int rc = reserve(o, n, 0, &from_claim);
 
     if (!rc && !assign(o, m, n)) {
         unreserve(o, n, from_claim);

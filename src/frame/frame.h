@@ -100,6 +100,9 @@ uint64_t frame_claims(void); /* of all owners together */
  * INVALID. No lock is held: it opens windows. addr_bits: below 2^addr_bits, 0 any. -ENOMEM; -E2BIG
  * beyond max_pages; -EINVAL dying. */
 int must_check frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out);
+/* The same with a limit that is larger by `beyond`, for a caller that gives frames back at once. */
+int must_check frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits,
+                                  uint64_t beyond, mfn_t *out);
 /* Gives the owner `n` frames that are nobody's and not in the allocator, as they are: what the boot
  * loader left in them stays. For start-up. -E2BIG, -ENOMEM, -EINVAL as frame_alloc. */
 int must_check frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n);

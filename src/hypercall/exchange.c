@@ -4,7 +4,7 @@
  *
  * The work goes chunk by chunk, a chunk being one extent of the larger order: its input is read and
  * checked, its output allocated, and only then the input is released; so a chunk is exchanged
- * wholly or not at all. The domain may exceed its limit by the one chunk meanwhile. Progress is in
+ * wholly or not at all. For its output the domain may exceed its limit meanwhile. Progress is in
  * nr_exchanged, in the guest's structure. */
 #include <xen/memory.h>
 #include "hypercall/memory.h"
@@ -66,13 +66,6 @@ static int read_chunk(struct exchange *x, uint64_t chunk)
     return 0;
 }
 
-static void limit_change(struct frame_owner *o, int64_t by)
-{
-    lock(&o->lock);
-    o->max_pages += (uint64_t)by;
-    unlock(&o->lock);
-}
-
 /* Frames whose number the guest never learned; it may have guessed and released them. */
 static void release(struct exchange *x, mfn_t m, unsigned order)
 {
@@ -83,8 +76,11 @@ static void release(struct exchange *x, mfn_t m, unsigned order)
 
 static int allocate_chunk(struct exchange *x)
 {
+    /* Each vCPU may be exchanging a chunk. */
+    uint64_t beyond = (uint64_t)x->d->max_vcpus << x->order;
+
     for (uint64_t i = 0; i < out_extents(x); i++) {
-        int rc = frame_alloc(&x->d->memory, x->out_order, x->addr_bits, &x->out[i]);
+        int rc = frame_alloc_beyond(&x->d->memory, x->out_order, x->addr_bits, beyond, &x->out[i]);
 
         if (rc) {
             while (i--)
@@ -117,19 +113,14 @@ static uint64_t release_input(struct exchange *x)
 /* *done: the chunk is exchanged, whatever is returned. */
 static int exchange_chunk(struct exchange *x, uint64_t chunk, bool *done)
 {
-    struct frame_owner *o = &x->d->memory;
-    /* "No limit" has no room above. */
-    int64_t more = o->max_pages < UINT64_MAX / 2 ? 1ll << x->order : 0;
     uint64_t gone;
     int rc = read_chunk(x, chunk);
 
     *done = false;
     if (rc)
         return rc;
-    limit_change(o, more);
     rc = allocate_chunk(x);
     gone = rc ? 0 : release_input(x);
-    limit_change(o, -more);
     if (rc)
         return rc;
     if (gone != 1ull << x->order) {

@@ -279,6 +279,38 @@ static void test_exchange(void **state)
     assert_int_equal(frame_audit(), 0);
 }
 
+static int allocated;
+
+static void allocate_in_window(void)
+{
+    mfn_t m;
+
+    interrupts_disable(); /* as another CPU, which has none */
+    allocated = frame_alloc(&dom0->d->memory, 0, 0, &m);
+    interrupts_enable();
+}
+
+/* A domain at its limit may exchange, but nothing else may go beyond meanwhile. */
+static void test_exchange_at_the_limit(void **state)
+{
+    struct xen_memory_reservation r = reservation(1, 12, DOMID_SELF);
+    struct xen_memory_exchange x = exchange(1, 12, 11);
+    void (*hook)(void) = host_window_hook;
+
+    guest_be(dom0, 0);
+    dom0->d->memory.max_pages = dom0->d->memory.pages + 4096;
+    assert_int_equal(CALL(populate_physmap, &r), 1);
+    memset(guest_page(dom0, LIST + 1), 0, 16);
+    allocated = 1;
+    host_window_hook = allocate_in_window;
+    assert_int_equal(CALL(exchange, &x), 0);
+    host_window_hook = hook;
+    assert_int_equal(x.nr_exchanged, 1);
+    assert_int_equal(allocated, -E2BIG);
+    assert_int_equal(dom0->d->memory.pages, dom0->d->memory.max_pages);
+    guest_be(domu, 0);
+}
+
 static void test_exchange_refusals(void **state)
 {
     struct xen_memory_exchange x = exchange(4, 0, 2);
@@ -517,6 +549,7 @@ int main(void)
         TEST(test_questions),
         TEST(test_machphys),
         TEST(test_exchange),
+        TEST(test_exchange_at_the_limit),
         TEST(test_exchange_refusals),
         TEST(test_memory_map),
         TEST(test_machine_memory_map),
