@@ -134,6 +134,7 @@ static int commit(struct domain *r, uint32_t ref, domid_t giver, uint64_t *gfn)
     if (ref >= grant_count(t)) {
         rc = GNTST_bad_gntref;
     } else {
+        ref = (uint32_t)index_nospec(ref, grant_count(t));
         h = t->version == 1 ? (void *)entry_v1(t, ref) : &entry_v2(t, ref)->hdr;
         old = want;
         if (!__atomic_compare_exchange_n((uint32_t *)(void *)h, &old, want | GTF_transfer_committed,
