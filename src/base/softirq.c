@@ -53,7 +53,7 @@ static void run_tasks(void)
         struct task *t = list_first_entry(&now, struct task, link);
 
         list_del(&t->link);
-        t->queued = false;
+        __atomic_store_n(&t->queued, false, __ATOMIC_RELEASE);
         t->fn(t->data);
     }
 }
@@ -78,11 +78,10 @@ void task_queue(struct task *t)
 {
     struct task_queue *q = this_cpu_ptr(task_queue);
 
-    if (t->queued)
+    if (__atomic_exchange_n(&t->queued, true, __ATOMIC_ACQ_REL)) /* here or on another CPU */
         return;
     if (!q->tasks.next)
         list_init(&q->tasks);
-    t->queued = true;
     list_add_tail(&q->tasks, &t->link);
     softirq_raise(SOFTIRQ_TASK);
 }

@@ -72,12 +72,12 @@ void frame_free(struct frame *f)
     f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
     frame_m2p_set(mfn(n), INVALID_M2P_ENTRY);
     last = o->pages == 0 && o->heap_pages == 0;
-    unlock(&o->lock);
+    if (last && o->ops->empty)
+        o->ops->empty(o);
+    unlock(&o->lock); /* the owner may be gone from here on */
 
     if (!(refs & REF_HEAP))
         buddy_free(mfn(n), 0);
-    if (last && o->ops->empty)
-        o->ops->empty(o);
 }
 
 /* ---- allocation ---- */

@@ -68,7 +68,8 @@ struct frame_owner_ops {
      * *ro set if only read-only: the entry loses PTE_RW then. NULL: it may not. */
     int (*may_map_device)(struct frame_owner *o, mfn_t m, bool *ro);
     /* The last reference of the owner's last frame has gone, of shared pages too. May be NULL. Any
-     * lock may be held, so it but notes it for later. May come again if frames come again. */
+     * lock may be held, o->lock is, so it but notes it for later. May come again if frames come
+     * again. */
     void (*empty)(struct frame_owner *o);
 };
 

@@ -34,7 +34,9 @@ void frame_owner_init(struct frame_owner *o, uint16_t domid, const struct frame_
 
 void frame_owner_destroy(struct frame_owner *o)
 {
+    lock(&o->lock); /* who freed the last frame may still hold it */
     ASSERT(o->pages == 0 && o->heap_pages == 0);
+    unlock(&o->lock);
     if (o->claim)
         BUG_ON(frame_claim(o, 0) != 0);
     if (o->domid < DOMID_FIRST_RESERVED)

@@ -13,11 +13,12 @@
 #include "memory/heap.h"
 
 static struct frame_owner a, b;
-static unsigned empties;
+static unsigned empties, unlocked;
 
 static void owner_empty(struct frame_owner *o)
 {
     empties++;
+    unlocked += !lock_held(&o->lock); /* it could be destroyed meanwhile */
 }
 
 static const struct frame_owner_ops ops = {.empty = owner_empty};
@@ -26,7 +27,7 @@ static int setup(void **state)
 {
     pvg_machine(16u << 20, 1);
     frame_budget = 4096;
-    empties = 0;
+    empties = unlocked = 0;
     frame_owner_init(&a, 1, &ops);
     frame_owner_init(&b, 2, &ops);
     a.max_pages = b.max_pages = 100;
@@ -42,6 +43,7 @@ static int teardown(void **state)
         ;
     if (!frame_owner_is_empty(&a) || !frame_owner_is_empty(&b) || frame_audit())
         mistakes++;
+    mistakes += unlocked;
     frame_owner_destroy(&a);
     frame_owner_destroy(&b);
     if (mistakes)
