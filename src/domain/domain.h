@@ -62,6 +62,7 @@ struct vcpu {
     uint32_t poll_port;                 /* [a] single port polled, 0: any of several */
     uint64_t time_info_va;              /* [p] VCPUOP_register_vcpu_time_memory_area */
     uint32_t pvclock_version;           /* [p] */
+    bool areas_stale;                   /* [p] the two areas above could not be written last */
     bool nmi_pending;                   /* [a] VCPUOP_send_nmi */
 
     /* The hypercall in progress. [p] */
@@ -241,4 +242,7 @@ bool vcpu_event_pending(const struct vcpu *v);
 void vcpu_runstate_change(struct vcpu *v, int state); /* RUNSTATE_* */
 /* Writes pvclock into v's vcpu_info and registered area; v is current. */
 void vcpu_time_update(struct vcpu *v);
+/* The areas at virtual addresses are the guest kernel's, and cannot be written while the page tables
+ * of its user mode are loaded: called for areas_stale when those of its kernel are. v is current. */
+void vcpu_areas_update(struct vcpu *v);
 void domain_wallclock_update(struct domain *d);

@@ -70,14 +70,20 @@ static void tell_scheduler(struct vcpu *v)
     } while (run != !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST));
 }
 
+/* Of one that runs, the switch keeps the state; it may run on though it was to stop. */
+static bool is_off_cpu(const struct vcpu *v)
+{
+    return v != current() && !read_once(v->unit.running);
+}
+
 void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit)
 {
     uint32_t before = __atomic_fetch_or(&v->pause, 1u << bit, __ATOMIC_SEQ_CST);
 
+    if (is_off_cpu(v))
+        vcpu_runstate_change(v, idle_runstate(before | 1u << bit));
     if (before == 0)
         tell_scheduler(v);
-    if (v != current())
-        vcpu_runstate_change(v, idle_runstate(before | 1u << bit));
 }
 
 void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
@@ -86,7 +92,7 @@ void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
 
     if (before != 1u << bit)
         return;
-    if (v != current())
+    if (is_off_cpu(v))
         vcpu_runstate_change(v, RUNSTATE_runnable);
     tell_scheduler(v);
 }
@@ -111,26 +117,24 @@ bool vcpu_event_pending(const struct vcpu *v)
     return i && read_once(i->evtchn_upcall_pending) && !read_once(i->evtchn_upcall_mask);
 }
 
-/* The guest's copy: by the protocol with XEN_RUNSTATE_UPDATE if the guest asked for it. */
-static void runstate_publish(struct vcpu *v)
+/* The guest's copy: by the protocol with XEN_RUNSTATE_UPDATE if the guest asked for it. False:
+ * there is an area, but not in the page tables that are loaded. */
+static bool runstate_write(const struct vcpu *v)
 {
     uint64_t va = v->runstate_va, entry_va;
     struct vcpu_runstate_info r = v->runstate;
 
     if (!va)
-        return;
+        return true;
+    if (!(read_once(v->domain->vm_assist) & BIT(VMASST_TYPE_runstate_update_flag)))
+        return !guest_write(va, &r, sizeof(r));
     entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);
-    if (read_once(v->domain->vm_assist) & BIT(VMASST_TYPE_runstate_update_flag)) {
-        r.state_entry_time |= XEN_RUNSTATE_UPDATE;
-        if (guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time)))
-            return;
-        if (guest_write(va, &r, sizeof(r)))
-            return;
-        r.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
-        (void)!guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time));
-    } else {
-        (void)!guest_write(va, &r, sizeof(r));
-    }
+    r.state_entry_time |= XEN_RUNSTATE_UPDATE;
+    if (guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time)) ||
+        guest_write(va, &r, sizeof(r)))
+        return false;
+    r.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
+    return !guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time));
 }
 
 void vcpu_runstate_change(struct vcpu *v, int state)
@@ -143,8 +147,19 @@ void vcpu_runstate_change(struct vcpu *v, int state)
     v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
     v->runstate.state_entry_time = now;
     v->runstate.state = state;
-    if (v == current())
-        runstate_publish(v);
+    if (v == current() && !runstate_write(v))
+        v->areas_stale = true;
+}
+
+static bool time_area_write(const struct vcpu *v, struct vcpu_time_info t)
+{
+    if (!v->time_info_va)
+        return true;
+    t.version--;
+    if (guest_write(v->time_info_va, &t, sizeof(t)))
+        return false;
+    t.version++;
+    return !guest_write(v->time_info_va, &t.version, sizeof(t.version));
 }
 
 /* pvclock: public xen.h, struct vcpu_time_info. The scale never changes after start-up; version and
@@ -175,11 +190,13 @@ void vcpu_time_update(struct vcpu *v)
         __atomic_thread_fence(__ATOMIC_RELEASE);
         write_once(t->version, copy.version);
     }
-    if (v->time_info_va) {
-        copy.version--;
-        if (guest_write(v->time_info_va, &copy, sizeof(copy)))
-            return;
-        copy.version++;
-        (void)!guest_write(v->time_info_va, &copy.version, sizeof(copy.version));
-    }
+    if (!time_area_write(v, copy))
+        v->areas_stale = true;
+}
+
+void vcpu_areas_update(struct vcpu *v)
+{
+    (void)runstate_write(v);
+    vcpu_time_update(v);
+    v->areas_stale = false; /* what is not there now either waits for the next change */
 }

@@ -94,6 +94,8 @@ void pv_toggle_mode(struct vcpu *v)
     hw_swapgs();
     v->pv->in_kernel = !v->pv->in_kernel;
     pv_load_cr3(v);
+    if (unlikely(v->areas_stale) && v->pv->in_kernel)
+        vcpu_areas_update(v);
 }
 
 int pv_xsetbv(struct vcpu *v, uint64_t val)

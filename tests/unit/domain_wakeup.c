@@ -113,6 +113,34 @@ static void test_poll(void **state)
     run(true);
 }
 
+/* A vCPU that is told to stop and to go on before its CPU has switched ran all the time: its guest
+ * must not count that as stolen. */
+static void test_state_of_one_that_runs(void **state)
+{
+    struct vcpu *v;
+
+    guest_machine(2);
+    dom0 = guest_new(0, 1, true);
+    v = dom0->d->vcpu[0];
+    v->unit.pinned = true;
+    sched_wake(&v->unit);
+    guest_exit();
+    assert_ptr_equal(current(), v);
+    assert_int_equal(v->runstate.state, RUNSTATE_running);
+    host_cpu_select(1);
+    vcpu_pause_set(v, VCPU_BLOCKED_BIT);
+    vcpu_kick(v);
+    assert_int_equal(v->pause, 0);
+    host_cpu_select(0);
+    guest_exit();
+    assert_ptr_equal(current(), v);
+    assert_int_equal(v->runstate.state, RUNSTATE_running);
+    vcpu_pause_set(v, VCPU_DOWN_BIT);
+    guest_exit();
+    assert_int_equal(v->runstate.state, RUNSTATE_offline);
+    guest_kill(dom0);
+}
+
 /* Three CPUs set and clear reasons of the same vCPUs, and move them. */
 #define VCPUS 6u
 
@@ -183,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_block),
         cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_state_of_one_that_runs),
         cmocka_unit_test(test_churn),
     };
 
