@@ -280,7 +280,6 @@ static void log_missing(void)
         const char *name;
         bool wanted;
     } missing[] = {
-        {"checks of absent entries (PV L1TF)", spec_l1tf_dom0 || spec_l1tf_domu},
         {"IBRS", spec_ibrs},
         {"SSBD", spec_ssbd},
         {"VERW (microcode)", has_mds && !spec_verw && opt_verw != 0},

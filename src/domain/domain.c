@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/softirq.h"
+#include "cpu/spec.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "lib/printf.h"
@@ -181,6 +182,8 @@ int domain_create(const struct domain_config *c, struct domain **out)
 
     if (!c->max_vcpus || c->max_vcpus > MAX_VCPUS)
         return refuse(-EINVAL, "a domain of %u vCPUs", c->max_vcpus);
+    if (frame_owner_known(c->id)) /* before the new owner takes the place of the old */
+        return refuse(-EEXIST, "there is a domain %u, or what is left of it", c->id);
     d = heap_zalloc(sizeof(*d));
     if (!d)
         return -ENOMEM;
@@ -197,6 +200,7 @@ int domain_create(const struct domain_config *c, struct domain **out)
     list_init(&d->link);
     lock_init(&d->lock, RANK_DOMAIN, "domain");
     frame_owner_init(&d->memory, d->id, &domain_owner_ops);
+    d->memory.absent_checked = !c->hvm && (c->hardware ? spec_l1tf_dom0 : spec_l1tf_domu);
 
     d->vcpu = heap_zalloc(c->max_vcpus * sizeof(d->vcpu[0]));
     d->shared_info = heap_page();

@@ -155,6 +155,11 @@ static inline int l1_same_frame(struct frame_owner *to, struct frame_owner *po, 
     return 0;
 }
 
+int absent_entry_refused(uint64_t e)
+{
+    return refuse(-EINVAL, "absent entry %lx names memory, which leaks by L1TF", e);
+}
+
 static inline int l1_update(struct frame_owner *to, struct frame_owner *po, uint64_t *pe,
                             uint64_t val, const struct store *how)
 {
@@ -168,6 +173,10 @@ static inline int l1_update(struct frame_owner *to, struct frame_owner *po, uint
             return l1_same_frame(to, po, pe, old, (val & ~(PTE_G | GRANT_MARKS)) | PTE_U, how);
         }
         rc = l1_entry_get(to, po, &val);
+        if (unlikely(rc))
+            return rc;
+    } else {
+        rc = absent_entry_check(to, val);
         if (unlikely(rc))
             return rc;
     }
@@ -312,6 +321,10 @@ static int upper_update(struct frame_owner *o, struct frame *table, unsigned lev
         }
         rc = table_entry_get(o, table, level, &val, &left);
         o->spent += (unsigned)(frame_budget - left);
+        if (rc)
+            return rc;
+    } else {
+        rc = absent_entry_check(o, val);
         if (rc)
             return rc;
     }

@@ -51,6 +51,7 @@ struct frame_owner {
     /* CPUs that may hold its translations; [a] */
     struct cpu_mask dirty_cpus;
     bool any_cache;        /* [I] may choose the caching of its RAM: it drives devices */
+    bool absent_checked;   /* [I] its entries that are not present must not name RAM (L1TF) */
     uint64_t l4_perdomain; /* [I] entry of slot L4_PERDOMAIN in its L4s; 0: it has no page tables */
     uint32_t cursor;       /* [PAGE_OWNER] where frame_owner_release_all goes on */
     /* Page tables that lost their last use and still hold references of their entries, innermost
@@ -80,6 +81,8 @@ extern struct frame_owner frame_owner_xen; /* DOMID_XEN: what the hypervisor let
 void frame_owner_init(struct frame_owner *o, uint16_t domid, const struct frame_owner_ops *ops);
 /* Forgets it; it owns nothing any more. */
 void frame_owner_destroy(struct frame_owner *o);
+/* Is there an owner of that number? It lives as long as anything of its domain does. */
+bool frame_owner_known(uint16_t domid);
 
 /* ---- start-up ---- */
 

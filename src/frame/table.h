@@ -17,6 +17,7 @@
 
 #include "base/panic.h"
 #include "base/refuse.h"
+#include "cpu/spec.h"
 #include "frame/frame.h"
 #include "lib/errno.h"
 #include "lib/util.h"
@@ -184,6 +185,15 @@ int must_check drop_run(struct frame_owner *o, int *left);
 
 /* ---- entries: frame/entry.c ---- */
 
+/* An entry that is not present: 0, or -EINVAL where o must not have it, because a processor with
+ * L1TF would use its address bits under speculation (Intel "L1 Terminal Fault", cpu/spec.h). */
+int must_check absent_entry_refused(uint64_t e);
+static inline int must_check absent_entry_check(const struct frame_owner *o, uint64_t e)
+{
+    return likely(!o->absent_checked || spec_l1tf_pte_ok(e, max_mfn << PAGE_SHIFT))
+               ? 0
+               : absent_entry_refused(e);
+}
 /* Takes what the entry needs, and mends it: *e is then what the table shall hold. */
 int must_check l1_entry_get(struct frame_owner *to, struct frame_owner *po, uint64_t *e);
 void l1_entry_put(uint64_t e);

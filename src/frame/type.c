@@ -159,14 +159,12 @@ static int l1_validate(struct frame_owner *o, struct frame *f)
         uint64_t e;
         int rc;
 
-        if (i % 8 == 0 && none_present(&pt[i])) {
+        if (i % 8 == 0 && !o->absent_checked && none_present(&pt[i])) {
             i += 7;
             continue;
         }
         e = pt[i];
-        if (!(e & PTE_P))
-            continue;
-        rc = l1_entry_get(o, o, &e);
+        rc = e & PTE_P ? l1_entry_get(o, o, &e) : absent_entry_check(o, e);
         if (rc) {
             f->progress = i;
             return rc;
@@ -188,9 +186,10 @@ static int upper_validate(struct frame_owner *o, struct frame *f, unsigned level
         f->progress = i;
         if (level == 4 && l4_slot_is_ours(i))
             continue;
-        if (!(e & PTE_P))
-            continue;
-        rc = --*left <= 0 ? -ERESTART : table_entry_get(o, f, level, &e, left);
+        if (e & PTE_P)
+            rc = --*left <= 0 ? -ERESTART : table_entry_get(o, f, level, &e, left);
+        else
+            rc = absent_entry_check(o, e);
         if (rc)
             return rc;
         pt[i] = e;

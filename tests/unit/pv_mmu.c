@@ -472,6 +472,30 @@ static void test_shared_page(void **state)
     assert_int_equal(pvg_ext(MMUEXT_PIN_L1_TABLE, m.n), -EBUSY);
 }
 
+/* On a processor with L1TF an absent entry that names RAM is read under speculation all the same.
+ */
+static void test_absent_entries_that_leak(void **state)
+{
+    uint64_t swap = 0x0000400000001000ull & PTE_ADDR_MASK; /* beyond all RAM */
+    uint64_t leak = pte_make(g->mfn[7], PTE_NX | 0x20);
+    uint64_t *l2 = (uint64_t *)pvg_page(g, 2) + 100;
+
+    assert_int_equal(pv_update_va_mapping(pvg_va(20), leak, 0), 0); /* not checked: allowed */
+    g->d.memory.absent_checked = true;
+    assert_int_equal(pv_update_va_mapping(pvg_va(20), leak, 0), -EINVAL);
+    assert_int_equal(pv_update_va_mapping(pvg_va(20), swap, 0), 0);
+    assert_int_equal(pv_update_va_mapping(pvg_va(20), 0, 0), 0);
+    assert_int_equal(pvg_update(pvg_maddr(l2), leak), -EINVAL);
+    assert_int_equal(pvg_update(pvg_maddr(l2), swap), 0);
+
+    /* In a page that becomes a table, too. */
+    make_ro(41);
+    ((uint64_t *)pvg_page(g, 41))[300] = leak;
+    assert_int_equal(pvg_update(pvg_maddr(l2), pte_make(g->mfn[41], RW)), -EINVAL);
+    ((uint64_t *)pvg_page(g, 41))[300] = swap;
+    assert_int_equal(pvg_update(pvg_maddr(l2), pte_make(g->mfn[41], RW)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_tables, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hypervisor_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(test_linear_maps, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_absent_entries_that_leak, setup, teardown),
         cmocka_unit_test_setup_teardown(test_machphys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_count_of_done, setup, teardown),
         cmocka_unit_test_setup_teardown(test_preempted, setup, teardown),
