@@ -88,8 +88,10 @@ static bool unclaimed(const struct frame_owner *o, uint64_t n)
     return buddy_free_frames() >= n + (read_once(claimed) - o->claim);
 }
 
-/* Takes n frames off the owner's allowance, which is larger by `beyond` this time. */
-static int reserve(struct frame_owner *o, uint64_t n, uint64_t beyond, uint64_t *from_claim)
+/* Takes n frames off the owner's allowance, which is larger by `beyond` this time; `to_take` of
+ * them are still in the allocator. */
+static int reserve(struct frame_owner *o, uint64_t n, uint64_t to_take, uint64_t beyond,
+                   uint64_t *from_claim)
 {
     uint64_t want;
     int rc = 0;
@@ -101,11 +103,11 @@ static int reserve(struct frame_owner *o, uint64_t n, uint64_t beyond, uint64_t 
     else if (want > beyond && want - beyond > o->max_pages)
         rc = refuse(-E2BIG, "frames: domain %u has %lu of %lu and wants %lu", o->domid, o->pages,
                     o->max_pages, n);
-    else if (!unclaimed(o, n))
+    else if (to_take && !unclaimed(o, to_take))
         rc = refuse(-ENOMEM, "frames: domain %u wants %lu, %lu are free", o->domid, n,
                     buddy_free_frames());
     if (!rc) {
-        *from_claim = min(n, o->claim);
+        *from_claim = min(to_take, o->claim);
         o->claim -= *from_claim;
         o->pages += n;
         __atomic_fetch_sub(&claimed, *from_claim, __ATOMIC_RELAXED);
@@ -163,7 +165,7 @@ int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits
 
     if (order >= BUDDY_ORDERS)
         return refuse(-EINVAL, "frames: order %u", order);
-    rc = reserve(o, n, beyond, &from_claim);
+    rc = reserve(o, n, n, beyond, &from_claim);
     if (rc)
         return rc;
     rc = buddy_alloc(order, addr_bits, &m);
@@ -189,7 +191,7 @@ int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t
 int frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n)
 {
     uint64_t from_claim;
-    int rc = reserve(o, n, 0, &from_claim);
+    int rc = reserve(o, n, 0, 0, &from_claim);
 
     if (!rc && !assign(o, m, n)) {
         unreserve(o, n, from_claim);

@@ -112,6 +112,25 @@ static void test_zeroed(void **state)
     }
 }
 
+/* Frames that were taken out of the allocator before need not be there a second time. */
+static void test_adopt_the_last_frames(void **state)
+{
+    mfn_t big, first, m;
+
+    a.max_pages = b.max_pages = ~0ull;
+    assert_int_equal(buddy_alloc(4, 0, &first), 0);
+    assert_int_equal(buddy_alloc(10, 0, &big), 0);
+    while (buddy_free_frames() > 512 && !frame_alloc(&b, 0, 0, &m))
+        ;
+    assert_int_equal(frame_adopt(&a, big, 1024), 0);
+    assert_ptr_equal(frame_owner_of(mfn(big.n + 1023)), &a);
+    assert_int_equal(a.pages, 1024);
+    a.max_pages = a.pages + 15;
+    assert_int_equal(frame_adopt(&a, first, 16), -E2BIG);
+    a.max_pages++;
+    assert_int_equal(frame_adopt(&a, first, 16), 0);
+}
+
 static void test_limits(void **state)
 {
     mfn_t m;
@@ -231,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_alloc_and_release, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held_by_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zeroed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_adopt_the_last_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_pages, setup, teardown),
