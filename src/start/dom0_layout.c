@@ -15,6 +15,8 @@
 #define V_ALIGN (4ul << 20)
 #define L1_SPAN (1ul << 21)
 #define L2_SPAN (1ul << 30)
+#define L3_SPAN (1ul << 39)
+#define V_MAX   (2 * L2_SPAN) /* more than any kernel maps at its start */
 #define INITRD_PAGES(b) \
     ((b)->initrd ? DIV_ROUND_UP((b)->initrd->end - (b)->initrd->start, PAGE_SIZE) : 0)
 
@@ -23,15 +25,23 @@ static uint64_t init_code page_up(uint64_t n)
     return ROUND_UP(n, PAGE_SIZE);
 }
 
+/* Pieces of size `span` that [start, end) touches; it is not empty. */
 static uint64_t init_code spans(uint64_t start, uint64_t end, uint64_t span)
 {
-    return ROUND_UP(end, span) / span - start / span;
+    return (end - 1) / span - start / span + 1;
 }
 
-/* Tables that map [start, end), which lies in one L3: L1s, L2s, L3. */
+/* Tables that map [start, end): L1s, L2s, L3s. */
 static uint64_t init_code tables_for(uint64_t start, uint64_t end)
 {
-    return spans(start, end, L1_SPAN) + spans(start, end, L2_SPAN) + 1;
+    return spans(start, end, L1_SPAN) + spans(start, end, L2_SPAN) + spans(start, end, L3_SPAN);
+}
+
+/* Says that [v_base, v_base + len) is too much before anything is reckoned with it. */
+static void init_code check_fits(const struct dom0 *b, uint64_t len)
+{
+    if (len > V_MAX || b->v_base + len < b->v_base)
+        fatal("domain 0's kernel and initial RAM disk do not fit into its address space");
 }
 
 static void init_code layout_tail(struct dom0 *b, uint64_t v)
@@ -42,6 +52,7 @@ static void init_code layout_tail(struct dom0 *b, uint64_t v)
     for (b->nr_tables = 4;; b->nr_tables++) {
         b->v_stack = b->v_tables + b->nr_tables * PAGE_SIZE;
         b->v_end = ROUND_UP(b->v_stack + PAGE_SIZE + PAD, V_ALIGN);
+        check_fits(b, b->v_end - b->v_base);
         if (1 + tables_for(b->v_base, b->v_end) <= b->nr_tables)
             break;
     }
@@ -62,6 +73,7 @@ void init_code dom0_layout(struct dom0 *b)
         fatal("domain 0's kernel has an unusable virtual base %#lx", b->v_base);
     b->v_kernel_start = b->v_base + first - n->paddr_offset;
     b->v_kernel_end = b->v_base + end - n->paddr_offset;
+    check_fits(b, end - n->paddr_offset);
     v = page_up(b->v_kernel_end);
     if (b->initrd && !n->mod_start_pfn) {
         b->v_initrd = v;
@@ -71,9 +83,8 @@ void init_code dom0_layout(struct dom0 *b)
         b->v_p2m = v;
         v += page_up(p2m_bytes);
     }
+    check_fits(b, v - b->v_base);
     layout_tail(b, v);
-    if (b->v_end < b->v_base || b->v_end - b->v_base > 2 * L2_SPAN)
-        fatal("domain 0's kernel and initial RAM disk do not fit into its address space");
 
     pfn = dom0_pfn_of(b, b->v_end);
     if (b->initrd && n->mod_start_pfn) {
@@ -84,6 +95,8 @@ void init_code dom0_layout(struct dom0 *b)
     }
     if (n->has_init_p2m) {
         b->v_p2m = n->init_p2m;
+        if (!IS_ALIGNED(b->v_p2m, PAGE_SIZE) || b->v_p2m + p2m_bytes < b->v_p2m)
+            fatal("domain 0's kernel wants its p2m at the unusable address %#lx", b->v_p2m);
         b->p2m_pfn = pfn;
         b->nr_p2m_pages =
             page_up(p2m_bytes) / PAGE_SIZE + tables_for(b->v_p2m, b->v_p2m + p2m_bytes);
