@@ -75,10 +75,14 @@ exit_iret:
 guest_iret:
     iretq
 
+    /* It has looked at events last: not again. Another vCPU of the guest could make each look find
+     * one, and each would put a frame on the stack, with interrupts off. */
 exit_slow:
     mov %rsp, %rdi
     call guest_exit_work
-    jmp exit_to_guest
+    cmpl $0, CPU_WORK(%rsp)
+    jne exit_slow
+    jmp exit_iret
 
 exit_refill:
     call xpti_refill
