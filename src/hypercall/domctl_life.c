@@ -28,11 +28,8 @@ static int choose_id(domid_t asked, domid_t *out)
     }
     for (uint32_t i = 1; i < DOMID_FIRST_RESERVED; i++) {
         uint32_t id = (last + i) % DOMID_FIRST_RESERVED;
-        struct domain *d = id ? domain_get((domid_t)id) : NULL;
 
-        if (d)
-            domain_put(d);
-        if (!d && id) {
+        if (id && !frame_owner_known((domid_t)id)) {
             last = id;
             *out = (domid_t)id;
             return 0;
@@ -89,7 +86,7 @@ long domctl_createdomain(struct domain *none, struct xen_domctl *op)
     if (!rc)
         rc = domain_create(&c, &d);
     if (rc)
-        return rc == -EEXIST ? refuse(rc, "create: there is a domain %u", c.id) : rc;
+        return rc;
     if (d->pv)
         d->pv->msr_relaxed = a->arch.misc_flags & MSR_RELAXED;
     lock(&d->lock);
