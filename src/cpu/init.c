@@ -27,7 +27,7 @@
      RFLAGS_AC)
 
 struct descriptor_page {
-    uint64_t entry[16];
+    uint64_t entry[GDT_RESERVED_ENTRIES];
     struct tss tss;
 } aligned(4096);
 
@@ -219,7 +219,7 @@ void cpu_init_tables(void)
         patch_thunks();
     }
     this_cpu(gdt_mfn) = virt_to_mfn(page);
-    hw_lgdt(&(struct table_register){.limit = GDT_RESERVED_OFFSET + PAGE_SIZE - 1,
+    hw_lgdt(&(struct table_register){.limit = GDT_LIMIT,
                                      .base = (uintptr_t)page - GDT_RESERVED_OFFSET});
     hw_reload_segments(SEL_HV_CS, SEL_HV_SS);
     hw_ltr(SEL_TSS);

@@ -9,6 +9,9 @@
 #define GDT_GUEST_FRAMES    14u
 #define GDT_GUEST_ENTRIES   (GDT_GUEST_FRAMES * 512u)
 #define GDT_RESERVED_OFFSET 0xe000
+/* Behind these lies the TSS, whose pointers nobody is to take for descriptors. */
+#define GDT_RESERVED_ENTRIES 16u
+#define GDT_LIMIT            (GDT_RESERVED_OFFSET + GDT_RESERVED_ENTRIES * 8u - 1)
 
 #define SEL_HV_CS      0xe008
 #define SEL_HV_SS      0xe010

@@ -16,8 +16,6 @@
 #include "memory/tlb.h"
 #include "pv/internal.h"
 
-#define GDT_LIMIT (GDT_RESERVED_OFFSET + PAGE_SIZE - 1)
-
 /* What this CPU's registers hold, so that they are written only when they change. */
 struct switch_state {
     struct domain *domain; /* whose translations may be here; its dirty_cpus has this CPU */

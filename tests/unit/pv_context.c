@@ -121,6 +121,7 @@ static void leaving_and_entering(void **state)
     run();
     assert_int_equal(read_cr3(), l4.n << PAGE_SHIFT);
     assert_int_equal(host_cpu()->gdt.base, pv_gdt_va(fx_vcpu));
+    assert_int_equal(host_cpu()->gdt.limit, 0xe07f); /* what lies behind is no descriptor */
     assert_int_equal(rdmsr(MSR_FS_BASE), 5);
     assert_int_equal(rdmsr(MSR_GS_BASE), 6);
     assert_int_equal(rdmsr(MSR_KERNEL_GS_BASE), 7);
