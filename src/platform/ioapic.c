@@ -65,11 +65,11 @@ static void write_route(const struct chip *c, unsigned pin)
 {
     const struct ioapic_route *r = &c->routes[pin];
 
-    /* Never a live entry with half of the old destination. */
-    if (!r->masked)
-        set(c, REG_ROUTE(pin), low_word(r) | ROUTE_MASKED);
+    /* Never a live entry with half of the old one: it may be live now, whatever it is to be. */
+    set(c, REG_ROUTE(pin), low_word(r) | ROUTE_MASKED);
     set(c, REG_ROUTE(pin) + 1, r->apic_id << ROUTE_DEST_SHIFT);
-    set(c, REG_ROUTE(pin), low_word(r));
+    if (!r->masked)
+        set(c, REG_ROUTE(pin), low_word(r));
 }
 
 static struct chip *find(unsigned gsi)
