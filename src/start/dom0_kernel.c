@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Domain 0's kernel: out of its bzImage, if it comes in one, and checked to be something that can
  * run here. */
+#include <xen/elfnote.h>
 #include <xen/features.h>
 #include "base/log.h"
 #include "base/panic.h"
@@ -52,7 +53,7 @@ static void init_code check_notes(const struct xen_notes *n)
         fatal("domain 0's kernel has no Xen entry point: it was built without CONFIG_XEN_PV");
     if (strncmp(n->guest_os, "linux", 5))
         log_info("domain 0's kernel is not Linux but \"%s\"", n->guest_os);
-    if (n->pae_mode == XEN_PAE_NO)
+    if (n->present & BIT(XEN_ELFNOTE_PAE_MODE) && n->pae_mode == XEN_PAE_NO)
         fatal("domain 0's kernel is for a kind of page tables that Argon does not have");
     if (n->has_hv_start_low && n->hv_start_low > HV_VA_START)
         fatal("domain 0's kernel claims addresses that are Argon's (up to %#lx)", n->hv_start_low);
