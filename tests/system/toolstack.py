@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Debian's toolstack as it is, in domain 0 on the disk image: tests/system/tools/guests says what it
+does. The script comes on a second disk, as a tar archive, and is started from the root shell.
+"""
+
+import os
+import subprocess
+
+import machine
+from cases import HV_ARGS, Case
+
+CASES = []
+SHELL_SECONDS = 180
+SCRIPT_SECONDS = 500
+BLOCK = 512
+
+
+def archive(path):
+    """Writes the scripts to path, in whole blocks."""
+    here = os.path.join(machine.ROOT, "tests", "system", "tools")
+    subprocess.run(["tar", "-C", here, "-cf", path, "guests"], check=True)
+    os.truncate(path, -(-os.path.getsize(path) // BLOCK) * BLOCK)
+
+
+def tools(lab, arguments=""):
+    disk = lab.scratch + ".tar"
+    archive(disk)
+    pc = machine.Machine(hv=lab.hv, hv_args=f"{HV_ARGS} dom0_mem=1G,max:1G",
+                         kernel_args="console=hvc0 root=/dev/vda rw",
+                         disks=(("virtio", "build/dom0/disk.img"), ("virtio", disk)))
+    with lab.session(pc) as session:
+        if not session.expect(r"root@argon[^#\n]*#", SHELL_SECONDS):
+            return f"no root shell {session.errors()}".strip()
+        session.type(f"tar -xf /dev/vdb -C /run && exec /run/guests {arguments}\n")
+        ended = session.wait_end(SCRIPT_SECONDS)
+        failed = [line for line in session.output.splitlines() if "tools: FAIL" in line]
+        if failed or "tools: verdict: pass" not in session.output:
+            return "\n".join(failed) or f"no verdict ({ended})"
+        return "" if ended == machine.POWER_OFF else ended
+
+
+CASES.append(Case("toolstack", tools))
