@@ -242,7 +242,8 @@ bool vcpu_event_pending(const struct vcpu *v);
 void vcpu_runstate_change(struct vcpu *v, int state); /* RUNSTATE_* */
 /* Writes pvclock into v's vcpu_info and registered area; v is current. */
 void vcpu_time_update(struct vcpu *v);
-/* The areas at virtual addresses are the guest kernel's, and cannot be written while the page tables
- * of its user mode are loaded: called for areas_stale when those of its kernel are. v is current. */
+/* The areas at virtual addresses are the guest kernel's, and cannot be written while the page
+ * tables of its user mode are loaded: called for areas_stale when those of its kernel are. v is
+ * current. */
 void vcpu_areas_update(struct vcpu *v);
 void domain_wallclock_update(struct domain *d);

@@ -22,6 +22,11 @@ struct frame_owner *frame_owner_find(uint16_t domid)
     return NULL;
 }
 
+bool frame_owner_known(uint16_t domid)
+{
+    return frame_owner_find(domid) != NULL;
+}
+
 void frame_owner_init(struct frame_owner *o, uint16_t domid, const struct frame_owner_ops *ops)
 {
     memset(o, 0, sizeof(*o));

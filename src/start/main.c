@@ -71,7 +71,7 @@ static void init_code start_percpu(void)
     void *mem = heap_alloc(percpu_size());
 
     if (!mem)
-        panic("too little memory for per-CPU data");
+        fatal("too little memory for per-CPU data");
     percpu_init(0, mem);
     cpu_local()->percpu_offset = percpu_offset[0];
     cpu_locals[0] = cpu_local();
@@ -100,14 +100,14 @@ static void init_code start_interrupts(void)
         log_warn("no ACPI tables: devices that need them will not work");
     i8259_disable();
     if (lapic_init(acpi_info.lapic_address))
-        panic("this processor has no local APIC, or it is switched off");
+        fatal("this processor has no local APIC, or it is switched off");
     for (unsigned i = 0; i < acpi_info.nr_ioapics; i++)
         if (ioapic_add(acpi_info.ioapic[i].id, acpi_info.ioapic[i].address,
                        acpi_info.ioapic[i].gsi_base))
-            panic("IO-APIC %u at %#lx cannot be used", acpi_info.ioapic[i].id,
+            fatal("IO-APIC %u at %#lx cannot be used", acpi_info.ioapic[i].id,
                   acpi_info.ioapic[i].address);
     if (irq_init())
-        panic("too little memory for interrupts");
+        fatal("too little memory for interrupts");
     power_init();
 }
 
@@ -142,6 +142,6 @@ void init_code start_main(uint32_t magic, uint32_t info)
     dom0_build();
     display_release();
     if (domain_unpause(domain0))
-        panic("domain 0 cannot be started");
+        fatal("domain 0 cannot be started");
     cpu_enter_idle();
 }
