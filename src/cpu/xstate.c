@@ -179,10 +179,11 @@ void xstate_get_fxsave(const struct xstate *x, void *fx)
     }
 }
 
-/* Reserved bits of MXCSR make FXRSTOR fault: only those that this processor has. */
+/* Reserved bits of MXCSR make FXRSTOR fault: all but these 16. Each 64-bit processor has "denormals
+ * are zeros", which is a program's for good; without it, the restore would begin from reset. */
 static void mend_mxcsr(uint8_t *image)
 {
-    uint32_t mxcsr, mask = 0xffbf;
+    uint32_t mxcsr, mask = 0xffff;
 
     memcpy(&mxcsr, image + FX_MXCSR, sizeof(mxcsr));
     mxcsr &= mask;
