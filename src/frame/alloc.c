@@ -348,7 +348,7 @@ int frame_owner_release_all(struct frame_owner *o)
             o->drop[o->drop_count++] = frame_mfn(f).n;
         }
         if (read_once(f->refs) & REF_ALLOCATED)
-            rc = frame_release(o, frame_mfn(f)); /* -EINVAL: tools have released it just now */
+            (void)!frame_release(o, frame_mfn(f)); /* -EINVAL: tools have released it just now */
         ref_put(f);
     }
 }

@@ -3,6 +3,7 @@
  * ABI.md 2.5. One function a command; -ERESTART from it: not done, call again. */
 #include "pv/mm.h"
 
+#include "base/panic.h"
 #include "cpu/xpti.h"
 #include "domain/guest_copy.h"
 #include "lib/string.h"
@@ -214,6 +215,7 @@ static int drain(struct mm_target *t)
     struct domain *d = t->page && t->page->pv ? t->page : current()->domain;
     int rc;
 
+    ASSERT(d); /* the caller has one: no idle vCPU makes hypercalls */
     if (likely(!read_once(d->memory.drop_count)))
         return 0;
     lock(&d->pv->mmu);
