@@ -167,7 +167,7 @@ static unsigned decode_mov(const struct regs *regs, const uint8_t *b, uint64_t *
     }
     *at += *regs_gpr(r, rm | (rex & 1) << 3);
     if (mod == 1) {
-        disp = (int8_t)b[len++];
+        disp = (int32_t)((uint32_t)b[len++] << 24) >> 24; /* sign extended */
     } else if (mod == 2) {
         memcpy(&disp, b + len, 4);
         len += 4;
