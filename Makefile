@@ -36,7 +36,7 @@ HOST_O    := $(patsubst %.c,$(B)/host/%.o,$(HOST_C))
 UNIT_C   := $(wildcard tests/unit/*.c)
 UNIT_BIN := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all clean unit test
+.PHONY: all clean soak test unit
 all: $(B)/argon.gz
 
 -include $(wildcard mk/*.mk)
@@ -63,8 +63,14 @@ unit: $(UNIT_BIN)
 
 # Every test there is, in order of price; the last line is the total.
 test: build/setup.stamp
-	@tools/tally "$(MAKE) check" "$(MAKE) sim" "$(MAKE) fuzz-short" "$(MAKE) test-guest-xen" \
-	    "$(MAKE) test-system"
+	@tools/tally "$(MAKE) check" "$(MAKE) sim" "$(MAKE) mutants-short" "$(MAKE) fuzz-short" \
+	    "$(MAKE) test-guest-xen" "$(MAKE) test-system"
+
+# The long form of what runs in the host process, with a report: hours.
+SOAK_CALLS := 200000000
+soak:
+	@tools/tally "$(MAKE) sim SIM_CALLS=$(SOAK_CALLS)" "$(MAKE) mutants" \
+	    "$(MAKE) fuzz-short FUZZ_SECONDS=60"
 
 clean:
 	rm -rf $(B)

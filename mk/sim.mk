@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: MIT
 # Random hypercalls against the host build, with the audit: `make sim` runs SIM_CALLS of them, and a
-# while of several CPUs at once.
+# while of several CPUs at once. `make mutants` lets the simulations find faults that were put in.
 
 SIM_CALLS := 1000000
 SIM_SEED  := 1
 
-.PHONY: sim
+.PHONY: sim mutants mutants-short
+
+# Allocations fail by chance: the simulations stand between the allocator and its users.
+SIM_WRAP := buddy_alloc
+SIM_LINK = -fsanitize=address,undefined $(filter %.o,$^) @ -Wl,--start-group \
+    $(B)/host/libargon.a -Wl,--end-group $(SIM_WRAP:%=-Wl,--wrap=%) -lpthread
 
 $(B)/sim/%: $(B)/host/tests/sim/%.o $(B)/host/libargon.a
 	@mkdir -p $(@D)
-	$(CC) -fsanitize=address,undefined $< -Wl,--start-group $(B)/host/libargon.a -Wl,--end-group \
-	    -lpthread -o $@
+	$(Q)echo '$(CC) $(SIM_LINK)' > $@.link
+	$(Q)$(CC) $(subst @,,$(SIM_LINK)) -o $@
+
+$(B)/sim/race: SIM_WRAP :=
+$(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 
 sim: $(B)/sim/random $(B)/sim/race
 	$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/race --seed $(SIM_SEED)
+
+SIM_ALL := $(B)/sim/random $(B)/sim/race
+
+mutants: $(SIM_ALL)
+	tests/mutants/run $(B) '$(CC) $(HOST_CFLAGS)'
+mutants-short: $(SIM_ALL)
+	tests/mutants/run --fast $(B) '$(CC) $(HOST_CFLAGS)'
