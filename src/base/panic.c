@@ -3,9 +3,9 @@
  * The end: the message, where we were, how we came there; then the machine stops, so that it can be
  * read.
  *
- * The first CPU that panics prints; others that panic meanwhile stop silently, and a second panic
- * of the same CPU goes straight to the end. Backtraces follow the frame pointers, which all code
- * has, and never leave the stack block of this CPU.
+ * The first CPU that panics stops the others by NMI and prints; others that panic meanwhile stop
+ * silently, and a second panic of the same CPU goes straight to the end. Backtraces follow the
+ * frame pointers, which all code has, and never leave the stack block of this CPU.
  */
 #include <stdarg.h>
 
@@ -16,6 +16,7 @@
 #include "lib/printf.h"
 
 #define BACKTRACE_MAX 32
+#define STOP_PAUSES   10000
 
 void (*panic_dump)(void);
 void (*panic_stop_others)(void);
@@ -35,9 +36,33 @@ static bool first_panic(void)
     return false;
 }
 
-static noreturn void finish(void)
+bool stop_begun(void)
 {
-    __atomic_store_n(&panicking, 0, __ATOMIC_RELAXED);
+    uint32_t who = __atomic_load_n(&panicking, __ATOMIC_RELAXED);
+
+    return who && who != cpu_id() + 1;
+}
+
+void panic_reset(void)
+{
+    panicking = 0;
+}
+
+/* They are given the time to finish the line that they print. */
+static void stop_others(void)
+{
+    if (!panic_stop_others)
+        return;
+    panic_stop_others();
+    for (unsigned n = 0; n < STOP_PAUSES; n++)
+        cpu_pause();
+}
+
+void stop_all(void)
+{
+    interrupts_disable();
+    if (first_panic())
+        stop_others();
     cpu_stop();
 }
 
@@ -99,8 +124,7 @@ void panic(const char *fmt, ...)
 
     interrupts_disable();
     if (first_panic()) {
-        if (panic_stop_others)
-            panic_stop_others();
+        stop_others();
         va_start(args, fmt);
         announce(fmt, args);
         va_end(args);
@@ -110,7 +134,7 @@ void panic(const char *fmt, ...)
             panic_dump();
         log_key("****************************************");
     }
-    finish();
+    cpu_stop();
 }
 
 void fatal(const char *fmt, ...)
@@ -124,7 +148,7 @@ void fatal(const char *fmt, ...)
     va_end(args);
     log_force();
     log_key("Cannot start: %s. Stopped.", text);
-    finish();
+    cpu_stop();
 }
 
 void panic_at(const struct regs *r, const char *fmt, ...)
@@ -133,8 +157,7 @@ void panic_at(const struct regs *r, const char *fmt, ...)
 
     interrupts_disable();
     if (first_panic()) {
-        if (panic_stop_others)
-            panic_stop_others();
+        stop_others();
         va_start(args, fmt);
         announce(fmt, args);
         va_end(args);
@@ -144,5 +167,5 @@ void panic_at(const struct regs *r, const char *fmt, ...)
             panic_dump();
         log_key("****************************************");
     }
-    finish();
+    cpu_stop();
 }

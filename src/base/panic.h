@@ -17,6 +17,13 @@ noreturn void fatal(const char *fmt, ...) printf_like(1, 2) cold;
 struct regs;
 noreturn void panic_at(const struct regs *r, const char *fmt, ...) printf_like(2, 3) cold;
 
+/* Stops all CPUs, without a word. */
+noreturn void stop_all(void) cold;
+/* Has a CPU begun to panic, or to stop all? From an NMI: then this CPU is to stop. */
+bool stop_begun(void);
+/* Host builds: nobody ever panicked. */
+void panic_reset(void);
+
 /* Hooks, each may be NULL. [I] panic_dump prints more after the message (start/); panic_stop_others
  * halts the other CPUs (cpu/). */
 extern void (*panic_dump)(void);

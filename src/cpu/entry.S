@@ -5,7 +5,9 @@
  * lie at cpu_local()->guest, at the top of the CPU's stack: RSP0 and the SYSCALL stub point there.
  * Entries from the hypervisor itself (an interrupt in a window or in idle, a fault with a fix-up)
  * push a frame wherever the stack is and return to it. NMI, #DF and #MC have stacks of their own and
- * return through their own frame, so they are safe at any instruction.
+ * return to the hypervisor through their own frame, so they are safe at any instruction there. A
+ * return to a guest may fault, for its descriptors change as other vCPUs of it please: so what comes
+ * from ring 3 by NMI or #DB moves to where guests' frames are, and leaves as all else does.
  *
  * SYSCALL does not switch stacks: a stub for each CPU does (cpu/init.c writes it), and goes to
  * hypercall/syscall.S.
@@ -130,9 +132,23 @@ from_hypervisor:
     add $8, %rsp
     iretq
 
+/* On a stack of its own, error code pushed: the frame of an entry from ring 3 moves to where guests'
+ * frames are, and the stack with it. Changes flags alone. */
+    .macro move_to_guest_frame
+    push %rax
+    mov %rsp, %rax
+    or $(CPU_BLOCK_SIZE - 1), %rax
+    sub $(CPU_LOCAL_SIZE - 1 - CPU_GUEST_END), %rax
+    .irp from, 48, 40, 32, 24, 16, 8, 0 /* ss to error code, and rax */
+    pushq \from(%rsp)
+    popq \from - 56(%rax)
+    .endr
+    lea -56(%rax), %rsp
+    pop %rax
+    .endm
+
 /* #DB has a stack of its own: after MOV SS the processor may hold it back until a SYSCALL is done,
- * and raise it in ring 0 on whatever stack the guest chose. What a guest raised in ring 3 is moved
- * to where guests' frames are. */
+ * and raise it in ring 0 on whatever stack the guest chose. */
     .globl entry_debug
     .hidden entry_debug
 entry_debug:
@@ -145,16 +161,7 @@ entry_debug:
     cld
     mov %rsp, %rdi
     jmp from_hypervisor
-1:  push %rax
-    mov %rsp, %rax
-    or $(CPU_BLOCK_SIZE - 1), %rax
-    sub $(CPU_LOCAL_SIZE - 1 - CPU_GUEST_END), %rax
-    .irp from, 48, 40, 32, 24, 16, 8, 0 /* ss to error code, and rax */
-    pushq \from(%rsp)
-    popq \from - 56(%rax)
-    .endr
-    lea -56(%rax), %rsp
-    pop %rax
+1:  move_to_guest_frame
     jmp entry_exception
 
 /* Interrupt stubs for vectors 32-255, 16 bytes each. */
@@ -188,15 +195,28 @@ entry_interrupt:
     add $8, %rsp
     iretq
 
-/* NMI, #DF, #MC: on their own stacks, back through their own frame. */
-    .macro own_stack name, number, has_error, handler
-    .globl \name
-    .hidden \name
-\name:
-    .if \has_error == 0
+/* From a guest: on the guest's frame. NMIs stay blocked until the IRET at the end, or that of an
+ * interrupt if this CPU idles before. */
+    .globl entry_nmi
+    .hidden entry_nmi
+entry_nmi:
     pushq $0
-    .endif
-    movl $\number, 4(%rsp)
+    movb $2, 4(%rsp)
+    testb $3, 16(%rsp)
+    jz nmi_in_hypervisor
+    move_to_guest_frame
+    save_registers
+    clac_site
+    cld
+    mov %rsp, %rdi
+    enter_from_guest
+    clear_saved_registers
+    clear_scratch_registers
+    call trap_nmi
+    jmp exit_to_guest
+
+/* NMI in the hypervisor, #DF, #MC: on their own stacks, back through their own frame. */
+    .macro own_stack handler
     save_registers
     clac_site
     cld
@@ -212,9 +232,18 @@ entry_interrupt:
     add $8, %rsp
     iretq
     .endm
-    own_stack entry_nmi, 2, 0, trap_nmi
-    own_stack entry_double_fault, 8, 1, trap_double_fault
-    own_stack entry_machine_check, 18, 0, trap_machine_check
+nmi_in_hypervisor:
+    own_stack trap_nmi
+
+    .globl entry_double_fault, entry_machine_check
+    .hidden entry_double_fault, entry_machine_check
+entry_double_fault:
+    movb $8, 4(%rsp)
+    own_stack trap_double_fault
+entry_machine_check:
+    pushq $0
+    movb $18, 4(%rsp)
+    own_stack trap_machine_check
 
 /* ---- ends of a context switch ---- */
 

@@ -118,6 +118,8 @@ void trap_interrupt(struct regs *regs)
 
 void trap_nmi(struct regs *regs)
 {
+    if (stop_begun())
+        cpu_stop();
     if (!trap_ops || !trap_ops->nmi || !trap_ops->nmi(regs))
         log_warn("NMI without a known cause at %#lx", regs->rip);
 }

@@ -64,7 +64,7 @@ static noreturn void stop_or_reboot(void)
 {
     if (noreboot) {
         log_key("Stopped (noreboot).\n");
-        cpu_stop();
+        stop_all();
     }
     power_reboot();
 }
@@ -83,7 +83,7 @@ static void machine_shutdown(uint8_t code)
     switch (code) {
     case SHUTDOWN_poweroff:
         log_key("domain 0 halted: the machine stands still and may be switched off");
-        cpu_stop();
+        stop_all();
     case SHUTDOWN_reboot:
         log_info("domain 0 restarts the machine");
         power_reboot();
@@ -106,6 +106,7 @@ void hooks_install(void)
     softirq_kick = kick;
     tlb_ipi = send_flush;
     lock_spin_poll = tlb_serve;
+    panic_stop_others = lapic_send_nmi_others;
     softirq_register(SOFTIRQ_CONSOLE, console_softirq);
     log_ring_notify = console_ring_changed;
     uart_receive = console_receive;

@@ -9,6 +9,7 @@
 #include "machine.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "base/percpu.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -64,6 +65,7 @@ static noreturn void die(const char *why, uint64_t what)
 
 noreturn void cpu_stop(void)
 {
+    panic_reset();
     if (host_stop_jump) {
         lock_checks_reset();
         longjmp(*host_stop_jump, 1);

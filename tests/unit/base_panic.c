@@ -56,6 +56,37 @@ static void panic_in_panic(void **state)
     panic_dump = NULL;
 }
 
+static unsigned stops;
+
+static void stop_others(void)
+{
+    stops++;
+}
+
+static void see_from_both(void)
+{
+    assert_false(stop_begun()); /* the one that panics goes on to print */
+    host_cpu_select(1);
+    assert_true(stop_begun());
+    host_cpu_select(0);
+}
+
+static void others_are_stopped(void **state)
+{
+    host_machine_init(1 << 20, 2);
+    panic_stop_others = stop_others;
+    panic_dump = see_from_both;
+    host_log();
+    assert_true(host_panics(panic("first")));
+    assert_int_equal(stops, 1);
+    panic_dump = NULL;
+    host_log();
+    assert_true(host_panics(stop_all()));
+    assert_int_equal(stops, 2);
+    assert_string_equal(host_log(), "");
+    panic_stop_others = NULL;
+}
+
 static void backtrace(void **state)
 {
     uint64_t *stack = (uint64_t *)cpu_local() - 64;
@@ -106,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message),
         cmocka_unit_test(panic_in_panic),
+        cmocka_unit_test(others_are_stopped),
         cmocka_unit_test(backtrace),
         cmocka_unit_test(lookup),
     };
