@@ -28,6 +28,7 @@ enum lock_rank {
     RANK_PAGE_OWNER,    /* a domain's list of pages and their count */
     RANK_SCHED,         /* a run queue */
     RANK_TIMER,         /* a CPU's timers */
+    RANK_RUNSTATE,      /* a vCPU's state and the times it spent in each */
     RANK_MAPPINGS,      /* the hypervisor's page tables */
     RANK_HEAP,
     RANK_BUDDY,

@@ -53,7 +53,8 @@ static void run_tasks(void)
         struct task *t = list_first_entry(&now, struct task, link);
 
         list_del(&t->link);
-        __atomic_store_n(&t->queued, false, __ATOMIC_RELEASE);
+        /* Before anything that fn reads; pairs with the exchange in task_queue(). */
+        (void)__atomic_exchange_n(&t->queued, false, __ATOMIC_SEQ_CST);
         t->fn(t->data);
     }
 }
@@ -74,14 +75,15 @@ void softirq_run(void)
     }
 }
 
-void task_queue(struct task *t)
+bool task_queue(struct task *t)
 {
     struct task_queue *q = this_cpu_ptr(task_queue);
 
-    if (__atomic_exchange_n(&t->queued, true, __ATOMIC_ACQ_REL)) /* here or on another CPU */
-        return;
+    if (__atomic_exchange_n(&t->queued, true, __ATOMIC_SEQ_CST)) /* here or on another CPU */
+        return false;
     if (!q->tasks.next)
         list_init(&q->tasks);
     list_add_tail(&q->tasks, &t->link);
     softirq_raise(SOFTIRQ_TASK);
+    return true;
 }

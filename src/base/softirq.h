@@ -28,11 +28,12 @@ static inline bool softirq_pending(void)
     return read_once(cpu_local()->work) != 0;
 }
 
-/* A deferred function, run once on the CPU that queued it; queueing a queued one does nothing. */
+/* A deferred function, run once on the CPU that queued it. Queueing a queued one does nothing and
+ * is answered by false: the function is still to begin, and will see what was written before. */
 struct task {
     struct list link;
     void (*fn)(void *data);
     void *data;
     bool queued;
 };
-void task_queue(struct task *t);
+bool task_queue(struct task *t);

@@ -25,6 +25,9 @@ void (*domain_machine_shutdown)(uint8_t code);
 void (*domain_crash_dump)(struct vcpu *v);
 void (*domain_state_changed)(void);
 
+/* [DOMLIST] */
+#define for_each_listed(d) list_for_each_entry (d, &domain_list, link)
+
 static struct lock domlist_lock = LOCK_INIT(RANK_DOMLIST, "domain list");
 
 /* ---- finding ---- */
@@ -39,7 +42,8 @@ struct domain *domain_get(domid_t id)
         return found;
     }
     lock(&domlist_lock);
-    for_each_domain (d) {
+    for_each_listed(d)
+    {
         if (d->id == id) {
             __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
             found = d;
@@ -55,7 +59,8 @@ struct domain *domain_get_from(domid_t id)
     struct domain *d, *found = NULL;
 
     lock(&domlist_lock);
-    for_each_domain (d) {
+    for_each_listed(d)
+    {
         if (d->id >= id) {
             __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
             found = d;
@@ -66,11 +71,12 @@ struct domain *domain_get_from(domid_t id)
     return found;
 }
 
+/* Nobody asks any more after a domain whose last reference has gone. */
+static const struct frame_owner_ops owner_gone;
+
 static void domain_free(struct domain *d)
 {
-    static const struct frame_owner_ops gone; /* nobody asks after a domain that is being freed */
-
-    d->memory.ops = &gone;
+    write_once(d->memory.ops, &owner_gone);
     for (unsigned p = DOMAIN_PARTS; p-- > 0;) {
         const struct domain_part *part = domain_parts[p];
 
@@ -97,6 +103,15 @@ void domain_put(struct domain *d)
 {
     if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
         domain_free(d);
+}
+
+struct domain *domain_next(struct domain *d)
+{
+    struct domain *next = domain_get_from(d ? d->id + 1 : 0);
+
+    if (d)
+        domain_put(d);
+    return next;
 }
 
 /* ---- making ---- */
@@ -130,21 +145,37 @@ static void domain_empty(void *data)
     bool last;
 
     lock(&domlist_lock);
-    last = d->state == DOMAIN_DEAD && !list_empty(&d->link);
+    last = read_once(d->state) == DOMAIN_DEAD && !list_empty(&d->link);
     if (last)
         list_del_init(&d->link);
     unlock(&domlist_lock);
-    if (!last)
-        return;
-    if (domain_state_changed)
-        domain_state_changed();
-    domain_put(d);
+    if (last) {
+        if (domain_state_changed)
+            domain_state_changed();
+        domain_put(d); /* the list's */
+    }
+    domain_put(d); /* the task's */
 }
 
-/* With any lock held, as that of somebody's page tables whose entry was the last reference. */
+/* With any lock held, as that of somebody's page tables whose entry was the last reference. So what
+ * is put here must not be the last: the task takes over the reference that is made for it, or,
+ * where it is queued already, has one of its own. */
 static void owner_empty(struct frame_owner *o)
 {
-    task_queue(&container_of(o, struct domain, memory)->empty_task);
+    struct domain *d = container_of(o, struct domain, memory);
+    uint32_t refs = __atomic_load_n(&d->refs, __ATOMIC_RELAXED);
+
+    do {
+        if (!refs)
+            return; /* domain_free() is at work */
+    } while (!__atomic_compare_exchange_n(&d->refs, &refs, refs + 1, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    while (!task_queue(&d->empty_task)) {
+        refs = __atomic_load_n(&d->refs, __ATOMIC_RELAXED);
+        if (refs > 1 && __atomic_compare_exchange_n(&d->refs, &refs, refs - 1, true,
+                                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    }
 }
 
 /* [I] pv/ puts its fill_l4 and its own device rule in here at start-up. */
@@ -161,7 +192,8 @@ static int list_insert(struct domain *d)
     int rc = 0;
 
     lock(&domlist_lock);
-    for_each_domain (each) {
+    for_each_listed(each)
+    {
         if (each->id == d->id)
             rc = -EEXIST;
         if (each->id > d->id) {

@@ -53,7 +53,8 @@ struct vcpu {
     struct evtchn_vcpu *events; /* event/ */
     struct pv_vcpu *pv;         /* pv/; NULL for idle and HVM */
 
-    struct vcpu_runstate_info runstate; /* [p] or [SCHED] when off CPU */
+    struct lock runstate_lock;          /* RANK_RUNSTATE */
+    struct vcpu_runstate_info runstate; /* [RUNSTATE]; from running and to it by its CPU alone */
     uint64_t runstate_va;               /* [p] guest virtual address of its copy, 0: none */
     struct timer singleshot;            /* VCPUOP_set_singleshot_timer, set_timer_op */
     struct timer periodic;              /* VCPUOP_set_periodic_timer */
@@ -88,13 +89,13 @@ struct domain_watchdog {
 };
 
 struct domain {
-    struct list link;          /* [DOMLIST] ascending id */
+    struct list link;          /* [DOMLIST] ascending id; unlinked: not in the list */
     domid_t id;                /* [I] */
     enum domain_state state;   /* [D] */
     uint32_t refs;             /* [a] freed at 0 */
     struct lock lock;          /* RANK_DOMAIN: [D] */
     struct frame_owner memory; /* frame/ */
-    struct task empty_task;    /* runs when `memory` is empty */
+    struct task empty_task;    /* runs when `memory` is empty; holds a reference while queued */
 
     struct vcpu **vcpu; /* [I] max_vcpus pointers, NULL until made */
     uint32_t max_vcpus; /* [I] */
@@ -126,7 +127,7 @@ struct domain {
 /* ---- finding ---- */
 
 extern struct domain *domain0;
-extern struct list domain_list; /* [DOMLIST] for writers; freed after all CPUs passed their exit */
+extern struct list domain_list; /* [DOMLIST] nobody else walks it: for_each_domain() */
 
 static always_inline struct vcpu *current(void)
 {
@@ -149,8 +150,13 @@ struct domain *domain_get(domid_t id);
 /* The same for the lowest number that is not below `id`. */
 struct domain *domain_get_from(domid_t id);
 void domain_put(struct domain *d);
+/* The first domain (NULL), or the one that follows `d`, with a reference, and without d's. */
+struct domain *domain_next(struct domain *d);
 
-#define for_each_domain(d) list_for_each_entry (d, &domain_list, link)
+/* All domains in the order of their numbers, each with a reference while it has its turn. Domains
+ * may come and go meanwhile. No lock of RANK_DOMLIST or higher rank is held, and who leaves the
+ * loop early has d to put. */
+#define for_each_domain(d) for ((d) = domain_next(NULL); (d); (d) = domain_next(d))
 /* All vCPUs that were made; `v` is NULL where not. */
 #define for_each_vcpu(d, v)                          \
     for (unsigned i_ = 0; i_ < (d)->max_vcpus; i_++) \
@@ -239,7 +245,13 @@ void vcpu_kick(struct vcpu *v);
 /* Is an event pending that v's mask lets through? */
 bool vcpu_event_pending(const struct vcpu *v);
 
-void vcpu_runstate_change(struct vcpu *v, int state); /* RUNSTATE_* */
+/* v enters this CPU, or leaves it for the state that its reasons not to run give. */
+void vcpu_runstate_enter(struct vcpu *v);
+void vcpu_runstate_leave(struct vcpu *v);
+/* A copy of one moment, without holes; the returned system time is that moment. */
+uint64_t vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *r);
+/* Nanoseconds that v ran until now. */
+uint64_t vcpu_run_time(struct vcpu *v);
 /* Writes pvclock into v's vcpu_info and registered area; v is current. */
 void vcpu_time_update(struct vcpu *v);
 /* The areas at virtual addresses are the guest kernel's, and cannot be written while the page

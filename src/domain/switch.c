@@ -27,7 +27,7 @@ static void enter(struct cpu_local *cpu, struct vcpu *next)
 {
     cpu->current = next;
     if (vcpu_is_idle(next)) {
-        vcpu_runstate_change(next, RUNSTATE_running);
+        vcpu_runstate_enter(next);
         cpu->upcall = &no_upcall;
         guest_switch_ops->idle();
         return;
@@ -35,17 +35,8 @@ static void enter(struct cpu_local *cpu, struct vcpu *next)
     cpu->guest = next->regs;
     cpu->upcall = next->info ? (uint64_t *)(void *)next->info : &no_upcall;
     guest_switch_ops->to(next);
-    vcpu_runstate_change(next, RUNSTATE_running);
+    vcpu_runstate_enter(next);
     vcpu_time_update(next);
-}
-
-static int runstate_off_cpu(const struct vcpu *v)
-{
-    uint32_t pause = read_once(v->pause);
-
-    if (pause & (BIT(VCPU_DOWN_BIT) | BIT(VCPU_PAUSED_BIT) | BIT(VCPU_CRASHED_BIT)))
-        return RUNSTATE_offline;
-    return pause ? RUNSTATE_blocked : RUNSTATE_runnable;
 }
 
 static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit)
@@ -55,11 +46,11 @@ static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit
 
     ASSERT(cpu->current == prev);
     if (!vcpu_is_idle(prev)) {
-        vcpu_runstate_change(prev, runstate_off_cpu(prev));
+        vcpu_runstate_leave(prev);
         prev->regs = cpu->guest;
         guest_switch_ops->from(prev);
     } else {
-        vcpu_runstate_change(prev, RUNSTATE_runnable);
+        vcpu_runstate_leave(prev);
     }
     enter(cpu, next);
     sched_switched(prev_unit);
@@ -88,6 +79,7 @@ void domain_cpu_init(void)
     idle->unit.runnable = true;
     idle->unit.cpu = cpu_id();
     idle->info_mfn = INVALID_MFN;
+    lock_init(&idle->runstate_lock, RANK_RUNSTATE, "runstate");
     list_init(&idle->unit.link);
     this_cpu(idle_vcpu) = idle;
     cpu_local()->current = idle;
@@ -97,14 +89,7 @@ void domain_cpu_init(void)
 
 uint64_t domain_idle_time(unsigned cpu)
 {
-    const struct vcpu *v = bitmap_test(cpus_online.bits, cpu) ? per_cpu(idle_vcpu, cpu) : NULL;
-    uint64_t ns, since, now = time_now();
-
-    if (!v)
-        return 0;
-    ns = read_once(v->runstate.time[RUNSTATE_running]);
-    since = read_once(v->runstate.state_entry_time);
-    return read_once(v->runstate.state) == RUNSTATE_running && now > since ? ns + now - since : ns;
+    return bitmap_test(cpus_online.bits, cpu) ? vcpu_run_time(per_cpu(idle_vcpu, cpu)) : 0;
 }
 
 /* What a CPU does when no vCPU wants it; entered on an empty stack by cpu_enter_idle(). */

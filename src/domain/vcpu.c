@@ -30,6 +30,7 @@ int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
     v->info = id < LEGACY_VCPUS ? (struct vcpu_info *)&d->shared_info->vcpu_info[id] : NULL;
     if (v->info)
         v->info->evtchn_upcall_mask = 1;
+    lock_init(&v->runstate_lock, RANK_RUNSTATE, "runstate");
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = time_now();
     sched_unit_init(&v->unit, cpu_id());
@@ -48,13 +49,6 @@ int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
     return 0;
 }
 
-static int idle_runstate(uint32_t pause)
-{
-    if (pause & (BIT(VCPU_DOWN_BIT) | BIT(VCPU_PAUSED_BIT) | BIT(VCPU_CRASHED_BIT)))
-        return RUNSTATE_offline;
-    return pause ? RUNSTATE_blocked : RUNSTATE_runnable;
-}
-
 /* Tells the scheduler what `pause` says. Who sets a bit and who clears one may come here in the
  * other order, so each looks again after it has spoken. */
 static void tell_scheduler(struct vcpu *v)
@@ -70,18 +64,47 @@ static void tell_scheduler(struct vcpu *v)
     } while (run != !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST));
 }
 
-/* Of one that runs, the switch keeps the state; it may run on though it was to stop. */
-static bool is_off_cpu(const struct vcpu *v)
+/* [RUNSTATE] */
+static void runstate_set(struct vcpu *v, int state)
 {
-    return v != current() && !read_once(v->unit.running);
+    uint64_t now;
+
+    if (v->runstate.state == state)
+        return;
+    now = time_now();
+    v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
+    v->runstate.state_entry_time = now;
+    v->runstate.state = state;
+}
+
+/* [RUNSTATE] The reasons are read under the lock: the last who came left what is true now. */
+static void runstate_wait(struct vcpu *v)
+{
+    uint32_t pause = __atomic_load_n(&v->pause, __ATOMIC_SEQ_CST);
+    int state = RUNSTATE_runnable;
+
+    if (pause & (BIT(VCPU_DOWN_BIT) | BIT(VCPU_PAUSED_BIT) | BIT(VCPU_CRASHED_BIT)))
+        state = RUNSTATE_offline;
+    else if (pause)
+        state = RUNSTATE_blocked;
+    runstate_set(v, state);
+}
+
+/* After a change of v's reasons. Of one that runs, the switch keeps the state: it may run on though
+ * it was to stop. */
+static void runstate_update(struct vcpu *v)
+{
+    lock(&v->runstate_lock);
+    if (v->runstate.state != RUNSTATE_running)
+        runstate_wait(v);
+    unlock(&v->runstate_lock);
 }
 
 void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit)
 {
     uint32_t before = __atomic_fetch_or(&v->pause, 1u << bit, __ATOMIC_SEQ_CST);
 
-    if (is_off_cpu(v))
-        vcpu_runstate_change(v, idle_runstate(before | 1u << bit));
+    runstate_update(v);
     if (before == 0)
         tell_scheduler(v);
 }
@@ -92,8 +115,7 @@ void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
 
     if (before != 1u << bit)
         return;
-    if (is_off_cpu(v))
-        vcpu_runstate_change(v, RUNSTATE_runnable);
+    runstate_update(v);
     tell_scheduler(v);
 }
 
@@ -137,18 +159,41 @@ static bool runstate_write(const struct vcpu *v)
     return !guest_write(entry_va, &r.state_entry_time, sizeof(r.state_entry_time));
 }
 
-void vcpu_runstate_change(struct vcpu *v, int state)
+void vcpu_runstate_enter(struct vcpu *v)
+{
+    lock(&v->runstate_lock);
+    runstate_set(v, RUNSTATE_running);
+    unlock(&v->runstate_lock);
+    if (!runstate_write(v))
+        v->areas_stale = true;
+}
+
+void vcpu_runstate_leave(struct vcpu *v)
+{
+    lock(&v->runstate_lock);
+    runstate_wait(v);
+    unlock(&v->runstate_lock);
+    if (!runstate_write(v))
+        v->areas_stale = true;
+}
+
+uint64_t vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *r)
 {
     uint64_t now;
 
-    if (v->runstate.state == state)
-        return;
+    lock(&v->runstate_lock);
+    memcpy(r, &v->runstate, sizeof(*r)); /* holes too: they are zero */
     now = time_now();
-    v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
-    v->runstate.state_entry_time = now;
-    v->runstate.state = state;
-    if (v == current() && !runstate_write(v))
-        v->areas_stale = true;
+    unlock(&v->runstate_lock);
+    return max(now, r->state_entry_time);
+}
+
+uint64_t vcpu_run_time(struct vcpu *v)
+{
+    struct vcpu_runstate_info r;
+    uint64_t now = vcpu_runstate_get(v, &r), ns = r.time[RUNSTATE_running];
+
+    return r.state == RUNSTATE_running ? ns + now - r.state_entry_time : ns;
 }
 
 static bool time_area_write(const struct vcpu *v, struct vcpu_time_info t)

@@ -26,16 +26,6 @@ void control_leave(void)
 
 /* ---- domains ---- */
 
-uint64_t control_cpu_time(const struct vcpu *v)
-{
-    uint64_t ns = read_once(v->runstate.time[RUNSTATE_running]);
-    uint64_t since = read_once(v->runstate.state_entry_time), now = time_now();
-
-    if (read_once(v->runstate.state) == RUNSTATE_running && now > since)
-        ns += now - since;
-    return ns;
-}
-
 static void vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 {
     bool all_blocked = true;
@@ -46,7 +36,7 @@ static void vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         uint32_t pause = read_once(v->pause);
 
         info->max_vcpu_id = v->id;
-        info->cpu_time += control_cpu_time(v);
+        info->cpu_time += vcpu_run_time(v);
         if (pause & BIT(VCPU_DOWN_BIT))
             continue;
         info->nr_online_vcpus++;

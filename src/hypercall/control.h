@@ -21,8 +21,6 @@ void control_leave(void);
 
 /* What the tools know of a domain. */
 void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
-/* Nanoseconds that v has run. */
-uint64_t control_cpu_time(const struct vcpu *v);
 
 /* Bitmaps of processors (or nodes) in the guest's memory, of any length: what it has no room for is
  * left out, what we do not know of is 0. -EFAULT. */

@@ -10,6 +10,7 @@
 #include "base/symbols.h"
 #include "event/event.h"
 #include "grant/grant.h"
+#include "hypercall/control.h"
 #include "hypercall/pirq.h"
 #include "lib/printf.h"
 #include "memory/buddy.h"
@@ -121,18 +122,24 @@ static void key_heap(void)
             buddy_total_frames(), heap_frames(), frame_claims());
 }
 
-/* All domains stand still meanwhile: the vCPU that is current does, since it is here. */
+/* All domains stand still meanwhile: the vCPU that is current does, since it is here. No domain is
+ * made or ended under the control lock; who waited for it here might be waited for. */
 static void key_audit(void)
 {
     struct domain *d;
     unsigned mistakes;
 
+    if (!control_enter()) {
+        log_key("frame audit: a tool's call is under way, try again");
+        return;
+    }
     for_each_domain (d)
         domain_pause(d);
     mistakes = frame_audit();
     for_each_domain (d)
         if (domain_unpause(d))
             log_key("domain %u was not paused", d->id);
+    control_leave();
     if (mistakes == 0)
         log_key("frame audit: %lu frames, no mistake", max_mfn);
     else if (mistakes == ~0u)

@@ -28,16 +28,15 @@ static long set_context(struct vcpu *v, const struct vcpu_guest_context *c)
 
     lock(&d->lock);
     rc = pv_vcpu_set_context(v, c);
-    if (!rc)
+    if (!rc) {
         v->initialised = true;
+        if (c->flags & VGCF_online)
+            hypercall_vcpu_up(v);
+        else
+            vcpu_pause_set(v, VCPU_DOWN_BIT);
+    }
     unlock(&d->lock);
-    if (rc)
-        return rc;
-    if (c->flags & VGCF_online)
-        hypercall_vcpu_up(v);
-    else
-        vcpu_pause_set(v, VCPU_DOWN_BIT);
-    return 0;
+    return rc;
 }
 
 long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
@@ -132,7 +131,7 @@ long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op)
     a->online = !(pause & BIT(VCPU_DOWN_BIT));
     a->blocked = !!(pause & BIT(VCPU_BLOCKED_BIT));
     a->running = read_once(v->unit.running);
-    a->cpu_time = control_cpu_time(v);
+    a->cpu_time = vcpu_run_time(v);
     a->cpu = read_once(v->unit.cpu);
     return 0;
 }

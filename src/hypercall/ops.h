@@ -12,7 +12,8 @@ extern const struct domain_part hypercall_part;
 long memory_op(uint64_t cmd, uint64_t arg);
 long sched_op(uint32_t cmd, uint64_t arg);
 long vcpu_op(uint32_t cmd, uint32_t vcpuid, uint64_t arg);
-/* Brings up a vCPU that has its registers, and starts the ticks it did not stop. */
+/* Brings up a vCPU that has its registers, and starts the ticks it did not stop. Once the domain
+ * runs its lock is held: who looks whether it is up decides under it. */
 void hypercall_vcpu_up(struct vcpu *v);
 long set_timer_op(uint64_t ns);
 long xen_version(uint32_t cmd, uint64_t arg);

@@ -377,33 +377,33 @@ int pirq_unmap(struct domain *d, int pirq)
     return rc;
 }
 
-static void unmap_line(struct domain *d, const struct line *l)
+/* The first number under which d has an MSI of the device, PIRQ_ANY if there is none. */
+static int number_of_device(struct domain *d, const struct pci_device *dev)
 {
-    int n;
+    int found = PIRQ_ANY;
 
     lock(&pirq_lock);
-    n = number_locked(d, l);
+    for (unsigned n = 0; n < PIRQ_MAX && found == PIRQ_ANY; n++) {
+        const struct pirq *p = find_locked(d, n);
+
+        if (!p)
+            n |= PIRQS_PER_PAGE - 1; /* the whole page is empty */
+        else if (p->line && p->line->dev == dev)
+            found = (int)n;
+    }
     unlock(&pirq_lock);
-    if (n != PIRQ_ANY && pirq_unmap(d, n))
-        log_warn("PIRQ %d of domain %u went by itself", n, d->id);
+    return found;
 }
 
 void pirq_unmap_device(const struct pci_device *dev)
 {
-    struct line *l, *found;
     struct domain *d;
+    int n;
 
-    do {
-        found = NULL;
-        lock(&pirq_lock);
-        list_for_each_entry (l, &lines, link)
-            if (l->dev == dev)
-                found = l;
-        unlock(&pirq_lock);
-        if (found)
-            for_each_domain (d)
-                unmap_line(d, found);
-    } while (found);
+    for_each_domain (d)
+        while ((n = number_of_device(d, dev)) != PIRQ_ANY)
+            if (pirq_unmap(d, n))
+                log_warn("PIRQ %d of domain %u went by itself", n, d->id);
 }
 
 int pirq_reserve(struct domain *d)

@@ -62,11 +62,10 @@ static long op_up(struct vcpu *v, uint64_t arg)
 
     lock(&d->lock);
     ready = v->initialised;
+    if (ready)
+        hypercall_vcpu_up(v);
     unlock(&d->lock);
-    if (!ready)
-        return refuse(-EINVAL, "up: vCPU %u has no context", v->id);
-    hypercall_vcpu_up(v);
-    return 0;
+    return ready ? 0 : refuse(-EINVAL, "up: vCPU %u has no context", v->id);
 }
 
 static bool is_up(const struct vcpu *v)
@@ -159,24 +158,13 @@ static long op_register_vcpu_info(struct vcpu *v, uint64_t arg)
     return rc;
 }
 
-static void runstate_copy(const struct vcpu *v, struct vcpu_runstate_info *r)
-{
-    memset(r, 0, sizeof(*r)); /* no hole tells of our memory */
-    r->state = read_once(v->runstate.state);
-    r->state_entry_time = read_once(v->runstate.state_entry_time);
-    for (unsigned i = 0; i < ARRAY_SIZE(r->time); i++)
-        r->time[i] = read_once(v->runstate.time[i]);
-}
-
 static long op_get_runstate_info(struct vcpu *v, uint64_t arg)
 {
     struct vcpu_runstate_info r;
-    uint64_t now = time_now();
+    uint64_t now = vcpu_runstate_get(v, &r);
 
-    runstate_copy(v, &r);
     /* The state it is in lasts up to this moment. */
-    if (now > r.state_entry_time && r.state >= 0 && r.state < (int)ARRAY_SIZE(r.time))
-        r.time[r.state] += now - r.state_entry_time;
+    r.time[r.state] += now - r.state_entry_time;
     return guest_write(arg, &r, sizeof(r));
 }
 
@@ -193,7 +181,7 @@ static long op_register_runstate(struct vcpu *v, uint64_t arg)
     write_once(v->runstate_va, a.addr.p);
     if (!a.addr.p)
         return 0;
-    runstate_copy(v, &r);
+    (void)vcpu_runstate_get(v, &r);
     /* The area is at hand only while v's page tables are loaded; if v is another, ours may do. What
      * faults now is written when v runs. */
     written = !guest_write(a.addr.p, &r, sizeof(r));

@@ -369,7 +369,7 @@ static void dispatch_device(struct irq *irq, unsigned vector)
         }
         handler = irq->handler;
         data = irq->data;
-        __atomic_store_n(&irq->running, true, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&irq->running, 1, __ATOMIC_RELAXED);
     }
     lapic_eoi();
     unlock(&irq->lock);
@@ -379,7 +379,7 @@ static void dispatch_device(struct irq *irq, unsigned vector)
     }
     handler(irq, data);
     /* Pairs with the acquire in irq_synchronize. */
-    __atomic_store_n(&irq->running, false, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&irq->running, 1, __ATOMIC_RELEASE);
 }
 
 void irq_dispatch(unsigned vector)

@@ -35,7 +35,7 @@ struct irq {
     unsigned old_cpu, old_vector; /* [lock] where it came before, until it has arrived here */
     irq_handler handler;          /* [lock] NULL: not requested */
     void *data;                   /* [lock] */
-    bool running;                 /* [a] in the handler */
+    uint32_t running;             /* [a] CPUs in the handler: it may arrive at its old place too */
     uint64_t count;               /* [lock] */
     void *chip_data;              /* msi.c */
     struct list link;             /* free MSIs */

@@ -128,6 +128,69 @@ static void found_in_order(void **state)
     assert_true(list_empty(&domain_list));
 }
 
+/* The one whose turn it is may end, and others come and go, while the walk goes on. */
+static void a_walk_outlives_its_domains(void **state)
+{
+    struct domain *d[4], *each;
+    unsigned n = 0;
+
+    for (domid_t i = 0; i < 4; i++)
+        d[i] = make(i * 10 + 1, 1);
+    for_each_domain (each) {
+        static const domid_t order[] = {1, 11, 21, 25};
+
+        assert_int_equal(each->id, order[n++]);
+        if (each->id == 11) {
+            end(d[1]); /* it is out of the list, and there until the walk lets go */
+            assert_int_equal(frees, 0);
+        }
+        if (each->id == 21) {
+            assert_int_equal(frees, 1);
+            end(d[3]);
+            d[3] = make(25, 1);
+        }
+    }
+    assert_int_equal(n, 4);
+    assert_int_equal(frees, 2);
+    for_each_domain (each)
+        assert_int_equal(each->refs, 2);
+    end(d[0]);
+    end(d[2]);
+    end(d[3]);
+    assert_true(list_empty(&domain_list));
+}
+
+/* A queued task was once the only one who knew the domain. */
+static void the_task_keeps_the_domain(void **state)
+{
+    struct domain *d = make(1, 1);
+
+    assert_int_equal(domain_destroy(d), 0);
+    assert_int_equal(d->refs, 2); /* the list's, the task's */
+    host_cpu_select(1);
+    d->memory.ops->empty(&d->memory); /* queued on the other CPU: nothing to do here */
+    assert_int_equal(d->refs, 2);
+    assert_false(softirq_pending());
+    host_cpu_select(0);
+    assert_int_equal(frees, 0);
+    softirq_run();
+    assert_int_equal(frees, 1);
+    assert_true(list_empty(&domain_list));
+}
+
+/* Nobody who met an empty owner brings back one that is being freed. */
+static void no_task_for_the_freed(void **state)
+{
+    struct domain *d = make(1, 1);
+
+    d->refs = 0;
+    d->memory.ops->empty(&d->memory);
+    assert_int_equal(d->refs, 0);
+    assert_false(softirq_pending());
+    d->refs = 1;
+    end(d);
+}
+
 static void bad_configurations(void **state)
 {
     static const uint32_t bad[] = {0, MAX_VCPUS + 1, ~0u};
@@ -285,6 +348,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(found_in_order, fresh),
+        cmocka_unit_test_setup(a_walk_outlives_its_domains, fresh),
+        cmocka_unit_test_setup(the_task_keeps_the_domain, fresh),
+        cmocka_unit_test_setup(no_task_for_the_freed, fresh),
         cmocka_unit_test_setup(bad_configurations, fresh),
         cmocka_unit_test_setup(no_memory, fresh),
         cmocka_unit_test_setup(pause_is_counted, fresh),

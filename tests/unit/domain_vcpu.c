@@ -50,19 +50,33 @@ static void each_reason_counts(void **state)
 
 static void time_in_states(void **state)
 {
+    struct vcpu_runstate_info r;
+
     vcpu_pause_set(v, VCPU_DOWN_BIT);
+    assert_int_equal(v->runstate.state, RUNSTATE_offline);
+    vcpu_pause_clear(v, VCPU_DOWN_BIT);
     memset(v->runstate.time, 0, sizeof(v->runstate.time));
-    vcpu_runstate_change(v, RUNSTATE_runnable);
     host_tsc += 100;
-    vcpu_runstate_change(v, RUNSTATE_runnable); /* no change */
+    vcpu_pause_clear(v, VCPU_POLLING_BIT); /* no change */
     host_tsc += 100;
-    vcpu_runstate_change(v, RUNSTATE_blocked);
+    vcpu_pause_set(v, VCPU_BLOCKED_BIT);
     host_tsc += 50;
-    vcpu_runstate_change(v, RUNSTATE_running);
+    vcpu_runstate_enter(v);
     assert_int_equal(v->runstate.time[RUNSTATE_runnable], 200);
     assert_int_equal(v->runstate.time[RUNSTATE_blocked], 50);
     assert_int_equal(v->runstate.time[RUNSTATE_running], 0);
-    vcpu_runstate_change(v, RUNSTATE_offline);
+    /* One that runs is left alone: its switch says what comes then. */
+    host_tsc += 30;
+    vcpu_pause_set(v, VCPU_PAUSED_BIT);
+    assert_int_equal(v->runstate.state, RUNSTATE_running);
+    assert_int_equal(vcpu_run_time(v), 30);
+    vcpu_runstate_leave(v);
+    assert_int_equal(v->runstate.state, RUNSTATE_offline);
+    host_tsc += 7;
+    assert_int_equal(vcpu_run_time(v), 30);
+    assert_int_equal(vcpu_runstate_get(v, &r) - r.state_entry_time, 7);
+    assert_int_equal(r.time[RUNSTATE_running], 30);
+    vcpu_pause_set(v, VCPU_DOWN_BIT);
 }
 
 static void clock_page(void **state)

@@ -303,12 +303,13 @@ static void areas_of_the_kernel(void **state)
     memset(r, 0x77, sizeof(*r));
     fx_vcpu->runstate_va = runstate;
     fx_vcpu->time_info_va = time;
-    vcpu_runstate_change(fx_vcpu, RUNSTATE_runnable);
+    fx_vcpu->pause = 0;
+    vcpu_runstate_leave(fx_vcpu);
     vcpu_time_update(fx_vcpu);
     assert_int_equal(r->state, RUNSTATE_runnable);
     version = t->version;
     pv_toggle_mode(fx_vcpu);
-    vcpu_runstate_change(fx_vcpu, RUNSTATE_running);
+    vcpu_runstate_enter(fx_vcpu);
     vcpu_time_update(fx_vcpu);
     assert_int_equal(r->state, RUNSTATE_runnable); /* not to be reached */
     assert_int_equal(t->version, version);
@@ -317,7 +318,7 @@ static void areas_of_the_kernel(void **state)
     assert_true(t->version > version && t->version % 2 == 0);
     /* Nowhere to be found: tried once. */
     fx_vcpu->runstate_va = GUEST_KERNEL + 0x100000;
-    vcpu_runstate_change(fx_vcpu, RUNSTATE_runnable);
+    vcpu_runstate_leave(fx_vcpu);
     assert_true(fx_vcpu->areas_stale);
     pv_toggle_mode(fx_vcpu);
     pv_toggle_mode(fx_vcpu);
