@@ -7,7 +7,7 @@ GUEST_CFLAGS := -std=gnu11 -g -O2 -MMD -MP -Wall -Wextra -Wshadow -Wmissing-prot
                 -Wno-unused-parameter -Werror -Itests/guest -ffreestanding -fno-pic -fno-pie \
                 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
                 -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
-                -D__XEN_INTERFACE_VERSION__=0x00040e00
+                -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__
 GUEST_LIB_O  := $(patsubst tests/guest/lib/%,$(B)/guest/lib/%.o,$(filter-out tests/guest/lib/notes_%, \
                 $(wildcard tests/guest/lib/*.c tests/guest/lib/*.S)))
 GUEST_TESTS  := $(patsubst tests/guest/%.c,$(B)/guest/%.elf,$(wildcard tests/guest/*.c))

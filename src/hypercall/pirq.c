@@ -197,6 +197,8 @@ static int bind(struct domain *d, unsigned pirq, bool shareable)
     p = find_locked(d, pirq);
     if (is_mapped(p))
         rc = bind_locked(d, pirq, p, shareable);
+    else if (!range_set_contains(&d->irqs, pirq, pirq))
+        rc = refuse(-EPERM, "PIRQ %u is not for domain %u", pirq, d->id);
     else
         rc = refuse(-EINVAL, "PIRQ %u of domain %u is not mapped", pirq, d->id);
     unlock(&pirq_lock);

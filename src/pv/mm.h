@@ -44,6 +44,9 @@ static inline int must_check mm_drain(struct domain *d)
 {
     return likely(!d->memory.drop_count) ? 0 : mm_drain_some(d);
 }
+/* The same for the owner of the frames that an operation is about: what a refused table of his left
+ * behind may hold one of them. Takes the lock. */
+int must_check mm_target_drain(const struct mm_target *t);
 
 /* The L1 entry that maps va in the tables at `l4`, NULL: there is none, or va is the hypervisor's.
  * Under the lock; *l1 is the frame of the L1. */

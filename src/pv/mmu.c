@@ -82,8 +82,10 @@ static int fetch_chunk(struct mmu_update *u, uint64_t va, unsigned *n)
 static int updates_run(struct mm_target *t, uint64_t ureqs, uint32_t count, uint32_t *done)
 {
     struct mmu_update u[MM_CHUNK];
-    int rc;
+    int rc = mm_target_drain(t);
 
+    if (rc)
+        return rc;
     do {
         unsigned n = min(count - *done, MM_CHUNK), did;
 
@@ -196,7 +198,9 @@ long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags,
     rc = mm_target_get(&t, domid);
     if (rc)
         return rc;
-    rc = va_update(v, t.owner, va, pte);
+    rc = mm_target_drain(&t);
+    if (!rc)
+        rc = va_update(v, t.owner, va, pte);
     mm_target_put(&t);
     if (unlikely(rc == -ERESTART))
         return hypercall_continue_with(__HYPERVISOR_update_va_mapping_otherdomain, va, pte, flags,

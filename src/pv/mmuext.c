@@ -209,24 +209,9 @@ static int op_run(struct mm_target *t, const struct mmuext_op *op)
     return ops[cmd].run(t, op);
 }
 
-/* Before and after each operation. Both lists are empty then: the caller's own and the other's. */
-static int drain(struct mm_target *t)
-{
-    struct domain *d = t->page && t->page->pv ? t->page : current()->domain;
-    int rc;
-
-    ASSERT(d); /* the caller has one: no idle vCPU makes hypercalls */
-    if (likely(!read_once(d->memory.drop_count)))
-        return 0;
-    lock(&d->pv->mmu);
-    rc = mm_drain(d);
-    unlock(&d->pv->mmu);
-    return rc;
-}
-
 static int ops_run(struct mm_target *t, uint64_t uops, uint32_t count, uint32_t *done)
 {
-    int rc = drain(t);
+    int rc = mm_target_drain(t);
 
     while (!rc && *done < count) {
         struct mmuext_op op;
@@ -236,7 +221,7 @@ static int ops_run(struct mm_target *t, uint64_t uops, uint32_t count, uint32_t 
         rc = op_run(t, &op);
         if (!rc) {
             ++*done;
-            rc = drain(t);
+            rc = mm_target_drain(t);
         } else if (rc == -ERESTART && !hypercall_preempt()) {
             rc = 0;
         }

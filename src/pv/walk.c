@@ -2,6 +2,7 @@
 /* Reading a guest's page tables, who may change whose, and whose translations to drop. */
 #include "pv/mm.h"
 
+#include "base/panic.h"
 #include "domain/guest_copy.h"
 #include "memory/tlb.h"
 
@@ -61,6 +62,20 @@ int mm_drain_some(struct domain *d)
     while (unlikely((rc = frame_drain(&d->memory)) == -ERESTART))
         if (mm_yield(d))
             return rc;
+    return rc;
+}
+
+int mm_target_drain(const struct mm_target *t)
+{
+    struct domain *d = t->page && t->page->pv ? t->page : current()->domain;
+    int rc;
+
+    ASSERT(d); /* the caller has one: no idle vCPU makes hypercalls */
+    if (likely(!read_once(d->memory.drop_count)))
+        return 0;
+    lock(&d->pv->mmu);
+    rc = mm_drain(d);
+    unlock(&d->pv->mmu);
     return rc;
 }
 

@@ -393,7 +393,7 @@ static void shared_by_two_domains(void **state)
     assert_int_equal(bind_pirq(30, false, &portu), -EBUSY);
     assert_int_equal(bind_pirq(30, true, &portu), 0);
     assert_int_equal(bind_pirq(30, true, &other), -EEXIST);
-    assert_int_equal(bind_pirq(12, true, &other), -EINVAL); /* dom0's number, not domu's */
+    assert_int_equal(bind_pirq(12, true, &other), -EPERM); /* dom0's number, not domu's */
     fire(12);
     assert_true(take_pending(domu, portu));
     assert_true(take_pending(dom0, port0));

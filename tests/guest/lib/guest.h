@@ -38,6 +38,8 @@ void machine_exit(void) __attribute__((noreturn));
 
 /* An expectation that does not hold prints a line that names it and turns the coming test_pass()
  * into a FAIL; the test goes on, so one run shows all that differs. */
+extern unsigned int failures;
+extern char first_failure[400];
 void expect_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define expect_eq(expr, want)                                                                   \

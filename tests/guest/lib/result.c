@@ -7,8 +7,8 @@
 void guest_main(void);
 
 static bool finished;
-static unsigned int failures;
-static char first_failure[400];
+unsigned int failures;
+char first_failure[400];
 
 void machine_exit(void)
 {
@@ -32,7 +32,7 @@ static void finish(const char *verdict, const char *reason)
 
 void expect_failed(const char *fmt, ...)
 {
-    char text[400];
+    char text[sizeof(first_failure)];
     va_list ap;
 
     va_start(ap, fmt);
