@@ -97,18 +97,21 @@
     .endm
 
     /* In the middle of anything: if the tables of the guest are loaded, those of the hypervisor are
-     * loaded and rbx remembers the guest's; else rbx = 0. Writes flags, rax and rcx. */
+     * loaded and rbx remembers the guest's; else rbx = 0. Bit 63, by which a load keeps what the
+     * TLB has, does not come back from CR3. Writes flags, rax and rcx. */
     .macro enter_from_anywhere
     spec_site SPEC_SITE_XPTI, 797f
     mov %rsp, %rcx
     or $(CPU_BLOCK_SIZE - 1), %rcx /* the last byte of cpu_local() */
-    xor %ebx, %ebx
+    mov CPU_EXIT_CR3 - CPU_LOCAL_SIZE + 1(%rcx), %rbx
     mov %cr3, %rax
-    cmp %rax, CPU_EXIT_CR3 - CPU_LOCAL_SIZE + 1(%rcx)
-    jne 797f
-    mov %rax, %rbx
+    xor %rbx, %rax
+    shl %rax
+    jnz 789f
     mov CPU_HV_CR3 - CPU_LOCAL_SIZE + 1(%rcx), %rax
     mov %rax, %cr3
+    jmp 797f
+789:    xor %ebx, %ebx
 797:
     .endm
 

@@ -3,6 +3,7 @@
  * selectors that are ABI; each vCPU's GDT window shows it behind the guest's frames. */
 #include "cpu/cpu.h"
 
+#include "base/log.h"
 #include "base/panic.h"
 #include "cpu/spec.h"
 #include "cpu/spec_site.h"
@@ -13,6 +14,7 @@
 #include "memory/heap.h"
 #include "memory/layout.h"
 #include "memory/map.h"
+#include "memory/tlb.h"
 
 /* What a site of the entry path is, and what it becomes. */
 #define JMP_SHORT   0xeb
@@ -196,6 +198,7 @@ static uint64_t cr4_wanted(void)
     cr4 |= cpu_has(X86_FEATURE_UMIP) ? CR4_UMIP : 0;
     cr4 |= cpu_has(X86_FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0;
     cr4 |= cpu_smap ? CR4_SMAP : 0;
+    cr4 |= tlb_pcid ? CR4_PCIDE : 0; /* cr3 names no PCID yet: SDM vol. 3A, 4.10.1 */
     return cr4;
 }
 
@@ -211,6 +214,10 @@ void cpu_init_tables(void)
         idt_build();
         cpu_smap = cpu_has(X86_FEATURE_SMAP);
         xpti_active = spec_xpti_dom0 || spec_xpti_domu;
+        tlb_pcid = xpti_wants_pcid();
+        if (xpti_active)
+            log_info("hidden page tables: %s", tlb_pcid ? "PCIDs keep translations apart"
+                                                        : "each change of tables drops the TLB");
         cpu_cr4 = cr4_wanted();
         cpu_efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
         if (cpu_smap)

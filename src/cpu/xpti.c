@@ -4,10 +4,14 @@
 #include "cpu/xpti.h"
 
 #include "base/panic.h"
-#include "lib/string.h"
+#include "base/param.h"
+#include "cpu/cpu.h"
+#include "cpu/policy.h"
 #include "hw/pte.h"
+#include "lib/string.h"
 #include "memory/heap.h"
 #include "memory/layout.h"
+#include "memory/tlb.h"
 
 struct copy {
     uint64_t *l4; /* [I] */
@@ -23,6 +27,30 @@ struct xpti_cpu {
 static DEFINE_PER_CPU(struct xpti_cpu, xpti_cpu);
 
 bool xpti_active;
+
+/* ---- option "pcid" ---- */
+
+static bool use_pcid = true;
+
+/* Domains without hidden tables run without PCIDs: "no-xpti", for these alone, is none at all. */
+static int parse_pcid(const char *value, bool negated)
+{
+    int on = negated                         ? 0
+             : strcmp(value, "xpti") == 0    ? 1
+             : strcmp(value, "no-xpti") == 0 ? 0
+                                             : param_parse_bool(value);
+
+    if (on < 0)
+        return on;
+    use_pcid = on;
+    return 0;
+}
+PARAM_CUSTOM("pcid", parse_pcid);
+
+bool xpti_wants_pcid(void)
+{
+    return xpti_active && use_pcid && cpu_has(X86_FEATURE_PCID) && cpu_has(X86_FEATURE_INVPCID);
+}
 
 /* ---- copies ---- */
 
@@ -53,6 +81,11 @@ void xpti_load(mfn_t l4, unsigned which)
     x->which = which;
     cpu->hv_cr3 = l4.n << PAGE_SHIFT;
     cpu->exit_cr3 = virt_to_paddr(c->l4);
+    if (tlb_pcid) {
+        cpu->hv_cr3 |= PCID_REAL(which) | CR3_NOFLUSH;
+        cpu->exit_cr3 |= PCID_HIDDEN(which) | CR3_NOFLUSH;
+    }
+    write_cr3(cpu->hv_cr3);
 }
 
 void xpti_unload(void)
@@ -95,4 +128,6 @@ void xpti_refill(void)
             (PT_ENTRIES - L4_HV_LAST - 1) * sizeof(*from));
     c->l4[L4_PERDOMAIN] = from[L4_PERDOMAIN];
     c->filled = true;
+    if (tlb_pcid)
+        hw_invpcid(INVPCID_CONTEXT, PCID_HIDDEN(x->which), 0);
 }

@@ -24,7 +24,12 @@ uint64_t *xpti_tables_make(const void *descriptors, const void *stub, const void
 /* This CPU's copies begin as `l4`, a page that is theirs from now on. Once xpti_active is set,
  * before any guest runs here. */
 void xpti_cpu_init(uint64_t *l4);
-/* This CPU leaves by a copy of L4 `l4`, number `which` (0 or 1). Interrupts off, as below. */
+/* Are PCIDs to tag the translations of hidden tables? By the processor and the option "pcid"; once
+ * xpti_active is set. */
+bool xpti_wants_pcid(void);
+/* L4 `l4` is loaded, and this CPU leaves by a copy of it, number `which` (0 or 1): a number for
+ * each mode of the vCPU that runs. Translations of others remain, with PCIDs those of this one too:
+ * it is for the caller to drop them. Interrupts off, as below. */
 void xpti_load(mfn_t l4, unsigned which);
 /* It leaves by the tables that are loaded. */
 void xpti_unload(void);

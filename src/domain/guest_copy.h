@@ -12,14 +12,21 @@ static inline int must_check guest_read(void *dst, uint64_t va, size_t n)
     return guest_range_ok(va, n) && hw_copy_from_guest(dst, va, n) == 0 ? 0 : -EFAULT;
 }
 
+/* A write that faults is tried again: a kernel may make a page writable and not flush, since the
+ * processor's own access faults, drops the translation by that and comes again. SDM 4.10.4.3. */
 static inline int must_check guest_write(uint64_t va, const void *src, size_t n)
 {
-    return guest_range_ok(va, n) && hw_copy_to_guest(va, src, n) == 0 ? 0 : -EFAULT;
+    if (!guest_range_ok(va, n))
+        return -EFAULT;
+    return likely(hw_copy_to_guest(va, src, n) == 0) || hw_copy_to_guest(va, src, n) == 0 ? 0
+                                                                                          : -EFAULT;
 }
 
 static inline int must_check guest_clear(uint64_t va, size_t n)
 {
-    return guest_range_ok(va, n) && hw_clear_guest(va, n) == 0 ? 0 : -EFAULT;
+    if (!guest_range_ok(va, n))
+        return -EFAULT;
+    return likely(hw_clear_guest(va, n) == 0) || hw_clear_guest(va, n) == 0 ? 0 : -EFAULT;
 }
 
 /* Typed: element `i` of the guest's array at `va`. */

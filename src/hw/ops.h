@@ -178,17 +178,12 @@ static inline void hw_invlpg(uint64_t va)
     asm volatile("invlpg (%0)" ::"r"(va) : "memory");
 }
 
-/* Drops every translation, global ones too: toggling CR4.PGE, SDM vol. 3A, 4.10.4.1. */
-static inline void hw_tlb_flush_all(void)
+/* `type` is INVPCID_*; SDM vol. 2A, INVPCID. */
+static inline void hw_invpcid(uint64_t type, uint64_t pcid, uint64_t va)
 {
-    uint64_t cr4 = read_cr4();
+    const uint64_t what[2] = {pcid, va};
 
-    if (cr4 & CR4_PGE) {
-        write_cr4(cr4 & ~CR4_PGE);
-        write_cr4(cr4);
-    } else {
-        write_cr3(read_cr3());
-    }
+    asm volatile("invpcid %0, %1" ::"m"(what), "r"(type) : "memory");
 }
 
 static inline void hw_wbinvd(void)

@@ -71,7 +71,12 @@ static inline uint64_t *regs_gpr(struct regs *r, unsigned n)
 #define CR0_PG 0x80000000ul
 
 #define CR3_PCID_MASK 0xffful
-#define CR3_NOFLUSH   (1ul << 63)
+#define CR3_NOFLUSH   (1ul << 63) /* in a load with CR4.PCIDE; never read back */
+
+/* Types of INVPCID. SDM vol. 3A, 4.10.4.1. */
+#define INVPCID_ADDRESS 0ul /* one page of one PCID, not if global */
+#define INVPCID_CONTEXT 1ul /* one PCID, but for global pages */
+#define INVPCID_ALL     2ul /* all PCIDs, global pages too */
 
 #define CR4_VME        0x00000001ul
 #define CR4_PVI        0x00000002ul

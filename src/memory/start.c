@@ -11,6 +11,7 @@
 #include "memory/buddy.h"
 #include "memory/layout.h"
 #include "memory/map.h"
+#include "memory/tlb.h"
 
 #define MB2 (2ul << 20)
 #define GB1 (1ul << 30)
@@ -223,7 +224,7 @@ void init_code memory_start(size_t record)
     map_image();
     buddy_init(paddr_to_virt(early_alloc(max_mfn, PAGE_SIZE, 4 * GB1)), max_mfn);
     hv_l4[0] = 0; /* nothing of the hypervisor is below the guest's line any more */
-    hw_tlb_flush_all();
+    tlb_flush_cpu();
     memset(M2P, 0xff, ROUND_UP(m2p_size, MB2));
     give_all();
 }

@@ -22,19 +22,47 @@ static DEFINE_PER_CPU(struct flush_request,
 
 void (*tlb_ipi)(const struct cpu_mask *mask);
 
+bool tlb_pcid;
+
+/* ---- this CPU. SDM vol. 3A, 4.10.4.1 ---- */
+
+void tlb_flush_cpu(void)
+{
+    uint64_t cr4 = read_cr4();
+
+    if (cr4 & CR4_PCIDE) {
+        hw_invpcid(INVPCID_ALL, 0, 0);
+    } else if (cr4 & CR4_PGE) {
+        write_cr4(cr4 & ~CR4_PGE);
+        write_cr4(cr4);
+    } else {
+        write_cr3(read_cr3());
+    }
+}
+
+static void flush_address(uint64_t va)
+{
+    hw_invlpg(va); /* of the PCID that is loaded; global entries too */
+    if (tlb_pcid)
+        for (unsigned pcid = 0; pcid < PCID_COUNT; pcid++)
+            hw_invpcid(INVPCID_ADDRESS, pcid, va);
+}
+
 void tlb_flush_local(unsigned flags, uint64_t va)
 {
     if (flags & TLB_VA) {
-        hw_invlpg(va); /* global entries too */
+        flush_address(va);
         return;
     }
     /* The stamp is taken before the flush: a frame freed after it is not covered. */
     write_once(this_cpu(tlb_stamp), __atomic_add_fetch(&tlb_now, 1, __ATOMIC_ACQ_REL));
-    if (flags & TLB_GLOBAL)
-        hw_tlb_flush_all();
+    if (flags & TLB_GLOBAL || tlb_pcid)
+        tlb_flush_cpu();
     else
         write_cr3(read_cr3());
 }
+
+/* ---- many CPUs ---- */
 
 void tlb_filter(struct cpu_mask *mask, uint32_t stamp)
 {

@@ -8,6 +8,17 @@
 #include "base/lock.h"
 #include "base/percpu.h"
 
+/* Process-context identifiers (SDM vol. 3A, 4.10.1) tag the translations of a CPU, so that going
+ * between a guest's hidden page tables and its real ones drops none. They are used where guests run
+ * on hidden page tables and the processor has PCID and INVPCID; nothing is global then. 0 is the
+ * hypervisor's own tables and domains without hidden ones; the others are those of the vCPU that
+ * runs, for each mode (0 user, 1 kernel) the real tables and the hidden ones. So every flush that
+ * somebody asks for drops all PCIDs, or one address from all. */
+#define PCID_REAL(mode)   (1u + 2 * (mode))
+#define PCID_HIDDEN(mode) (2u + 2 * (mode))
+#define PCID_COUNT        5u
+extern bool tlb_pcid; /* [I] PCIDs are used: CR4.PCIDE is on */
+
 #define TLB_ALL    0x1u /* everything that is not global */
 #define TLB_VA     0x2u /* the one page */
 #define TLB_GLOBAL 0x4u /* global entries too */
@@ -16,6 +27,8 @@
 void tlb_flush_mask(const struct cpu_mask *mask, unsigned flags, uint64_t va);
 /* On this CPU only. */
 void tlb_flush_local(unsigned flags, uint64_t va);
+/* Every translation of this CPU, global ones and all PCIDs. Not noted by the clock. */
+void tlb_flush_cpu(void);
 /* The present time of the flush clock. */
 extern uint32_t tlb_now; /* [a] */
 static inline uint32_t tlb_clock(void)

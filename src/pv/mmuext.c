@@ -25,8 +25,13 @@ static int base_replace(struct vcpu *v, mfn_t *base, mfn_t m)
         return rc;
     *base = m;
     xpti_forget(); /* a number that comes again may be another table */
-    if (base == &v->pv->kernel_l4 && v == current())
-        pv_load_cr3(v);
+    if (v == current()) {
+        if (base == &v->pv->kernel_l4)
+            pv_load_cr3(v);
+        else if (tlb_pcid)
+            /* Going to user mode drops nothing; the hidden table is made anew. */
+            hw_invpcid(INVPCID_CONTEXT, PCID_REAL(0), 0);
+    }
     /* Now that no CPU uses it. What hangs below may be left to drain. */
     if (!mfn_eq(old, INVALID_MFN) && frame_put_table(old))
         return 0;

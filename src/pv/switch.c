@@ -73,25 +73,35 @@ static void load_cr4(const struct vcpu *v)
         write_cr4(cr4);
 }
 
-void pv_load_cr3(struct vcpu *v)
+/* Those of its mode. Without PCIDs this drops what is not global. */
+static void load_tables(struct vcpu *v)
 {
     const struct pv_vcpu *pv = v->pv;
     mfn_t l4 = pv->in_kernel ? pv->kernel_l4 : pv->user_l4;
 
-    write_cr3(l4.n << PAGE_SHIFT);
-    if (likely(!xpti_active))
-        return;
-    if (v->domain->hardware ? spec_xpti_dom0 : spec_xpti_domu)
+    if (likely(!xpti_active)) {
+        write_cr3(l4.n << PAGE_SHIFT);
+    } else if (v->domain->hardware ? spec_xpti_dom0 : spec_xpti_domu) {
         xpti_load(l4, pv->in_kernel);
-    else
+    } else {
         xpti_unload();
+        write_cr3(l4.n << PAGE_SHIFT);
+    }
+}
+
+void pv_load_cr3(struct vcpu *v)
+{
+    load_tables(v);
+    /* After the load: until then the processor may still walk the tables that go. */
+    if (unlikely(tlb_pcid))
+        tlb_flush_cpu();
 }
 
 void pv_toggle_mode(struct vcpu *v)
 {
     hw_swapgs();
     v->pv->in_kernel = !v->pv->in_kernel;
-    pv_load_cr3(v);
+    load_tables(v);
     if (unlikely(v->areas_stale) && v->pv->in_kernel)
         vcpu_areas_update(v);
 }
@@ -210,7 +220,7 @@ void pv_load_msrs(const struct vcpu *v)
 /* Translations of the domain that ran here go, and it need not ask this CPU to flush any more. */
 static void leave_domain(struct switch_state *s)
 {
-    hw_tlb_flush_all();
+    tlb_flush_cpu();
     bit_test_and_clear_atomic(s->domain->memory.dirty_cpus.bits, cpu_id());
     s->domain = NULL;
 }
@@ -235,7 +245,7 @@ static void enter_domain(struct vcpu *v, struct switch_state *s)
         return;
     }
     bit_test_and_set_atomic(d->memory.dirty_cpus.bits, cpu_id());
-    pv_load_cr3(v);
+    load_tables(v);
     if (s->domain)
         leave_domain(s);
     s->domain = d;

@@ -177,11 +177,46 @@ uint64_t read_cr3(void)
     return host_cpu()->cr[3];
 }
 
+static bool pcid_on(void)
+{
+    return host_cpu()->cr[4] & CR4_PCIDE;
+}
+
+static unsigned pcid_loaded(void)
+{
+    return pcid_on() ? (unsigned)(host_cpu()->cr[3] & CR3_PCID_MASK) : 0;
+}
+
+/* SDM vol. 3A, 4.10.4.1, of which each function below is a paragraph. */
 void write_cr3(uint64_t v)
 {
-    if (!(v & CR3_NOFLUSH))
-        host_cpu()->flushes++;
+    bool keep = pcid_on() && v & CR3_NOFLUSH;
+
+    if (v & CR3_NOFLUSH && !pcid_on())
+        die("bit 63 of CR3 without PCIDs:", v);
     host_cpu()->cr[3] = v & ~CR3_NOFLUSH;
+    if (keep)
+        return;
+    host_cpu()->flushes++;
+    host_tlb_drop(pcid_loaded(), false);
+}
+
+uint64_t read_cr4(void)
+{
+    return host_cpu()->cr[4];
+}
+
+void write_cr4(uint64_t v)
+{
+    uint64_t change = v ^ host_cpu()->cr[4];
+
+    if (change & v & CR4_PCIDE && host_cpu()->cr[3] & CR3_PCID_MASK)
+        die("CR4.PCIDE is set while CR3 names a PCID:", host_cpu()->cr[3]);
+    host_cpu()->cr[4] = v;
+    if (!(change & CR4_PGE) && !(change & ~v & CR4_PCIDE))
+        return;
+    host_cpu()->flushes += !(v & CR4_PGE); /* off and on is one */
+    host_tlb_drop(HOST_TLB_ANY, true);
 }
 
 void cpu_clts(void)
@@ -192,11 +227,20 @@ void cpu_clts(void)
 void hw_invlpg(uint64_t va)
 {
     host_cpu()->invalidations++;
+    host_tlb_drop_page(pcid_loaded(), va, true);
 }
 
-void hw_tlb_flush_all(void)
+void hw_invpcid(uint64_t type, uint64_t pcid, uint64_t va)
 {
-    host_cpu()->flushes++;
+    if (type > INVPCID_ALL || pcid > CR3_PCID_MASK || (pcid && !pcid_on()))
+        die("INVPCID of", pcid);
+    if (type == INVPCID_ADDRESS)
+        host_tlb_drop_page((unsigned)pcid, va, false);
+    else if (type == INVPCID_CONTEXT)
+        host_tlb_drop((unsigned)pcid, false);
+    else
+        host_tlb_drop(HOST_TLB_ANY, true);
+    host_cpu()->flushes += type == INVPCID_ALL;
 }
 
 void hw_wbinvd(void)
@@ -431,8 +475,14 @@ void *host_ram(paddr_t p)
 static void *walk(uint64_t va, bool write)
 {
     paddr_t table = read_cr3() & PTE_ADDR_MASK;
-    uint64_t size, rights = PTE_P | PTE_U | (write ? PTE_RW : 0);
+    uint64_t size, rights = PTE_P | PTE_U | (write ? PTE_RW : 0), all = PTE_RW, known;
 
+    if (host_tlb && host_tlb_find(pcid_loaded(), va, &known)) {
+        if ((known & rights) == rights)
+            return host_ram((known & PTE_ADDR_MASK) | va % PAGE_SIZE);
+        host_tlb_drop_page(pcid_loaded(), va, false); /* as every fault does, 4.10.4.1 */
+        return NULL;
+    }
     for (unsigned level = 4;; level--) {
         uint64_t pte, *p;
 
@@ -444,10 +494,16 @@ static void *walk(uint64_t va, bool write)
             return NULL;
         size = 1ul << PT_SHIFT(level);
         *p |= PTE_A;
+        all &= pte;
         if (level == 1 || (pte & PTE_PSE && level < 4)) {
             *p |= write ? PTE_D : 0;
             table = (pte & PTE_ADDR_MASK & ~(size - 1)) | (va & (size - 1));
-            return table < host_ram_bytes ? (void *)(host_va_direct + table) : NULL;
+            if (table >= host_ram_bytes)
+                return NULL;
+            if (host_tlb)
+                host_tlb_fill(pcid_loaded(), va,
+                              (table & PTE_ADDR_MASK) | PTE_P | PTE_U | all | (pte & PTE_G));
+            return (void *)(host_va_direct + table);
         }
         table = pte & PTE_ADDR_MASK;
     }
@@ -626,6 +682,7 @@ void host_machine_init(size_t ram_bytes, unsigned cpus)
     bitmap_zero(cpus_present.bits, MAX_CPUS);
     bitmap_zero(cpus_online.bits, MAX_CPUS);
     init_memory(ram_bytes);
+    host_tlb_reset();
     init_cpuid();
     host_devices_reset();
     for (unsigned n = 0; n < cpus; n++) {

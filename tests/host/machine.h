@@ -77,6 +77,22 @@ void host_map_guest(paddr_t root, paddr_t *next_table, uint64_t va, uint64_t pte
 /* Gives all RAM from 1 MiB on to the allocator, as start-up does; after host_machine_init. */
 void host_memory_init(void);
 
+/* ---- translations ---- */
+
+/* If set, guest memory is reached through a TLB for each CPU that remembers pages, with PCIDs and
+ * global pages, until an instruction drops them: what is not flushed is seen. Off after
+ * host_machine_init. */
+extern bool host_tlb;
+/* Does the selected CPU remember the page for this PCID? *pte gets what it remembers. */
+bool host_tlb_find(unsigned pcid, uint64_t va, uint64_t *pte);
+
+/* For the files of this directory: `global`: those too. */
+#define HOST_TLB_ANY ~0u
+void host_tlb_reset(void);
+void host_tlb_fill(unsigned pcid, uint64_t va, uint64_t pte);
+void host_tlb_drop(unsigned pcid, bool global);
+void host_tlb_drop_page(unsigned pcid, uint64_t va, bool global);
+
 /* ---- devices ---- */
 
 struct host_device {

@@ -74,7 +74,6 @@ uint64_t *host_dr(unsigned n);
     }
 HW_REGISTER(cr, 0)
 HW_REGISTER(cr, 2)
-HW_REGISTER(cr, 4)
 HW_REGISTER(dr, 0)
 HW_REGISTER(dr, 1)
 HW_REGISTER(dr, 2)
@@ -84,12 +83,14 @@ HW_REGISTER(dr, 7)
 
 uint64_t read_cr3(void);
 void write_cr3(uint64_t v);
+uint64_t read_cr4(void);
+void write_cr4(uint64_t v);
 void cpu_clts(void);
 
 /* ---- translation cache and caches ---- */
 
 void hw_invlpg(uint64_t va);
-void hw_tlb_flush_all(void);
+void hw_invpcid(uint64_t type, uint64_t pcid, uint64_t va);
 void hw_wbinvd(void);
 void hw_copy(void *to, const void *from, size_t n);
 
