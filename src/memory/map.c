@@ -125,7 +125,7 @@ static void vmap_give(uint64_t va, size_t pages)
     unlock(&map_lock);
 }
 
-void *map_device(paddr_t base, size_t len, uint64_t cache)
+void *vmap(paddr_t base, size_t len, uint64_t cache)
 {
     size_t off = base & ~PAGE_MASK, pages = DIV_ROUND_UP(off + len, PAGE_SIZE);
     uint64_t va = len ? vmap_take(pages) : 0;
@@ -133,13 +133,13 @@ void *map_device(paddr_t base, size_t len, uint64_t cache)
     for (size_t i = 0; va && i < pages; i++)
         if (map_frame(va + i * PAGE_SIZE, mfn((base >> PAGE_SHIFT) + i),
                       PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX | PTE_G | cache)) {
-            unmap_device((void *)va, (i + 1) * PAGE_SIZE);
+            vunmap((void *)va, (i + 1) * PAGE_SIZE);
             return NULL;
         }
     return va ? (void *)(va + off) : NULL;
 }
 
-void unmap_device(void *p, size_t len)
+void vunmap(void *p, size_t len)
 {
     uint64_t va = (uintptr_t)p & PAGE_MASK;
     size_t pages = DIV_ROUND_UP(((uintptr_t)p & ~PAGE_MASK) + len, PAGE_SIZE);

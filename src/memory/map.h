@@ -6,10 +6,27 @@
 #include "hw/pte.h"
 #include "lib/types.h"
 
-/* Maps physical [base, base + len), any alignment, until unmap_device. `cache` is 0 (write-back),
- * PTE_CACHE_UC or PTE_CACHE_WC. NULL if memory is short. For devices and firmware tables. */
+/* Maps physical [base, base + len), any alignment, until vunmap. `cache` is 0 (write-back),
+ * PTE_CACHE_UC or PTE_CACHE_WC. NULL if memory is short. */
+void *vmap(paddr_t base, size_t len, uint64_t cache) must_check;
+void vunmap(void *p, size_t len);
+
+/* The same, for devices and firmware tables. In a process nothing is behind addresses of ours, so
+ * the host build has its own two. */
+#ifdef ARGON_HOST
 void *map_device(paddr_t base, size_t len, uint64_t cache) must_check;
 void unmap_device(void *p, size_t len);
+#else
+static inline must_check void *map_device(paddr_t base, size_t len, uint64_t cache)
+{
+    return vmap(base, len, cache);
+}
+
+static inline void unmap_device(void *p, size_t len)
+{
+    vunmap(p, len);
+}
+#endif
 
 /* Maps one frame at a fixed hypervisor address; tables on the way are made. -ENOMEM. */
 int must_check map_frame(uint64_t va, mfn_t m, uint64_t flags);

@@ -19,9 +19,8 @@
 #define PTE_TABLE  (PTE_P | PTE_RW | PTE_U | PTE_A | PTE_D)
 #define PTE_KERNEL (PTE_P | PTE_A | PTE_D | PTE_G)
 
-extern char __image_start[], __image_end[], __text_start[], __stubs_end[], __rodata_start[];
-extern char __rodata_end[], __data_start[], __init_start[], __init_text_end[], __init_end[];
-extern char __bss_start[];
+extern char __image_start[], __image_end[], __text_start[], __stubs_end[], __rodata_end[];
+extern char __init_start[], __init_text_end[], __init_end[];
 extern uint64_t boot_l4[], boot_l2[], boot_l2_image[];
 
 /* What must not be handed out: the image, modules, and what early_alloc took. */
@@ -166,7 +165,7 @@ static void init_code map_image(void)
                 l1[i] = (boot_info.image_start + (page - (uintptr_t)__image_start)) | PTE_KERNEL |
                         image_flags(page);
         }
-        boot_l2_image[pt_index(va, 2)] = virt_to_paddr(l1) | PTE_TABLE;
+        boot_l2_image[(va - (uintptr_t)__image_start) / MB2] = virt_to_paddr(l1) | PTE_TABLE;
     }
     for (unsigned i = DIV_ROUND_UP((size_t)(__image_end - __image_start), MB2); i < 8; i++)
         boot_l2_image[i] = 0;
@@ -207,6 +206,7 @@ void init_code memory_start(size_t record)
     boot_info.image_end = boot_info.image_start + (paddr_t)(__image_end - __image_start);
     hv_l4 = paddr_to_virt(boot_info.image_start + (paddr_t)((char *)boot_l4 - __image_start));
     find_limits();
+    nr_reserved = 0;
     reserve(boot_info.image_start, boot_info.image_end);
     for (unsigned i = 0; i < boot_info.nr_modules; i++)
         reserve(boot_info.module[i].start, boot_info.module[i].end);

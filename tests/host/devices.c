@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Ports and device memory of the simulated machine, and the double of memory/map.c, which has no
- * page tables to change in a process. Mapped RAM is a copy of exactly the asked length, so that the
- * address sanitizer sees every access beyond it; it is copied back when it is unmapped. */
+/* Ports and device memory of the simulated machine, and the double of map_device(): what the
+ * hypervisor's tables map is not there in a process. Mapped RAM is a copy of exactly the asked
+ * length, so that the address sanitizer sees every access beyond it; it is copied back when it is
+ * unmapped. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,6 +10,8 @@
 #include "hypercall/ops.h"
 #include "hypercall/pirq.h"
 #include "memory/buddy.h"
+#include "memory/heap.h"
+#include "memory/map.h"
 #include "memory/tlb.h"
 #include "time/clock.h"
 #include "time/timer.h"
@@ -122,6 +124,7 @@ void guest_machine(unsigned cpus)
 {
     host_machine_init(64 << 20, cpus);
     host_memory_init();
+    hv_l4 = heap_page();
     frame_table_init(max_mfn);
     frame_table_add_ram(mfn(256), mfn(max_mfn));
     host_tsc_step = 0;

@@ -29,7 +29,8 @@ struct cpuid_entry {
     struct cpuid_leaf val;
 };
 
-uintptr_t host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap, host_va_direct;
+uintptr_t host_va_m2p_ro, host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap,
+    host_va_direct;
 uintptr_t host_va_direct_end;
 size_t host_ram_bytes;
 __thread struct cpu_local *host_cpu_local;
@@ -595,6 +596,7 @@ static void drop(uintptr_t start, size_t size)
 static void init_memory(size_t ram_bytes)
 {
     if (!host_va_m2p) {
+        host_va_m2p_ro = reserve(GIB);
         host_va_m2p = reserve(GIB);
         host_va_frames = reserve(4 * GIB);
         host_va_perdomain = reserve(GIB);

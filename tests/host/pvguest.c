@@ -20,14 +20,6 @@ __thread unsigned pvg_continued;
 unsigned pvg_abandon;
 __thread uint64_t pvg_seed = 1;
 
-/* What the skipped files would define. */
-uint64_t *hv_l4;
-
-paddr_t hv_cr3(void)
-{
-    return virt_to_paddr(hv_l4);
-}
-
 #define CHECK(cond)                                                       \
     do {                                                                  \
         if (!(cond)) {                                                    \

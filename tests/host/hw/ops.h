@@ -11,10 +11,10 @@
 #include "hw/regs.h"
 
 /* Regions of the hypervisor's address space: memory of this process, reserved at start. */
-extern uintptr_t host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap, host_va_direct;
+extern uintptr_t host_va_m2p_ro, host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap, host_va_direct;
 extern uintptr_t host_va_direct_end;
 
-#define HW_VA_M2P_RO     host_va_m2p
+#define HW_VA_M2P_RO     host_va_m2p_ro
 #define HW_VA_M2P        host_va_m2p
 #define HW_VA_FRAMES     host_va_frames
 #define HW_VA_PERDOMAIN  host_va_perdomain
