@@ -50,25 +50,25 @@ uint64_t (*log_clock)(void);
 
 /* ---- thresholds ---- */
 
+static const struct {
+    const char *name;
+    unsigned value;
+} level_names[] = {
+    {"none", 0},
+    {"error", LOG_ERROR + 1},
+    {"warning", LOG_WARNING + 1},
+    {"info", LOG_INFO + 1},
+    {"all", LOG_DEBUG + 1},
+    {"debug", LOG_DEBUG + 1},
+};
+
 static int parse_level(const char **s, unsigned *level)
 {
-    static const struct {
-        const char *name;
-        unsigned value;
-    } names[] = {
-        {"none", 0},
-        {"error", LOG_ERROR + 1},
-        {"warning", LOG_WARNING + 1},
-        {"info", LOG_INFO + 1},
-        {"debug", LOG_DEBUG + 1},
-        {"all", LOG_DEBUG + 1},
-    };
+    for (unsigned i = 0; i < ARRAY_SIZE(level_names); i++) {
+        size_t len = strlen(level_names[i].name);
 
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        size_t len = strlen(names[i].name);
-
-        if (!strncmp(*s, names[i].name, len) && ((*s)[len] == 0 || (*s)[len] == '/')) {
-            *level = names[i].value;
+        if (!strncmp(*s, level_names[i].name, len) && ((*s)[len] == 0 || (*s)[len] == '/')) {
+            *level = level_names[i].value;
             *s += len;
             return 0;
         }
@@ -97,17 +97,41 @@ static int parse_threshold(const char *value, struct threshold *t)
     return 0;
 }
 
+static const char *level_name(unsigned level)
+{
+    unsigned i = 0;
+
+    while (level_names[i].value != level)
+        i++;
+    return level_names[i].name;
+}
+
+static void show_threshold(const struct threshold *t, char *text, size_t size)
+{
+    fmt_snprintf(text, size, "%s/%s", level_name(t->lower), level_name(t->upper));
+}
+
 static int param_loglvl(const char *value, bool negated)
 {
     return negated ? -EINVAL : parse_threshold(value, &own_level);
 }
-PARAM_CUSTOM("loglvl", param_loglvl);
+
+static void show_loglvl(char *text, size_t size)
+{
+    show_threshold(&own_level, text, size);
+}
+PARAM_RUNTIME("loglvl", param_loglvl, show_loglvl);
 
 static int param_guest_loglvl(const char *value, bool negated)
 {
     return negated ? -EINVAL : parse_threshold(value, &guest_level);
 }
-PARAM_CUSTOM("guest_loglvl", param_guest_loglvl);
+
+static void show_guest_loglvl(char *text, size_t size)
+{
+    show_threshold(&guest_level, text, size);
+}
+PARAM_RUNTIME("guest_loglvl", param_guest_loglvl, show_guest_loglvl);
 
 /* A token bucket; without a clock only the first burst passes. */
 static bool rate_allows(struct rate *r)

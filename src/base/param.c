@@ -26,6 +26,14 @@ int param_parse_bool(const char *value)
     return -EINVAL;
 }
 
+const struct param *param_runtime(unsigned n)
+{
+    for (const struct param *p = __start_params; p < __stop_params; p++)
+        if (p->show && n-- == 0)
+            return p;
+    return NULL;
+}
+
 static int set(const struct param *p, const char *value, bool negated)
 {
     uint64_t number;

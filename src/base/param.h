@@ -24,6 +24,8 @@ struct param {
     /* Custom: the value after "=", "" if none; a negative errno means malformed. A name may occur
      * several times. `negated`: came as "no-x". */
     int (*parse)(const char *value, bool negated);
+    /* Custom, may be NULL: the value as text, for one that may change while the machine runs. */
+    void (*show)(char *text, size_t size);
 };
 
 #define PARAM_ENTRY(id, ...)     \
@@ -38,6 +40,10 @@ struct param {
                 .size = sizeof(var_))
 #define PARAM_CUSTOM(name_, fn_) \
     PARAM_ENTRY(param_##fn_, .name = name_, .type = PARAM_TYPE_CUSTOM, .parse = (fn_))
+/* One that may change at any time: `xl set-parameters`. */
+#define PARAM_RUNTIME(name_, fn_, show_)                                               \
+    PARAM_ENTRY(param_##fn_, .name = name_, .type = PARAM_TYPE_CUSTOM, .parse = (fn_), \
+                .show = (show_))
 
 /* Parses the whole line; an unknown or malformed option gets one line in the log and is passed
  * over. Words "placeholder" and "--" with all that follows are not ours. Words are separated by
@@ -47,3 +53,6 @@ void param_parse(const char *cmdline);
 /* 1, 0, or -EINVAL: "yes", "on", "true", "enable", "1" or nothing; "no", "off", ... For custom
  * options with boolean parts. */
 int must_check param_parse_bool(const char *value);
+
+/* The n-th of the options that may change while the machine runs, from 0 on; NULL beyond. */
+const struct param *param_runtime(unsigned n);

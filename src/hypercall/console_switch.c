@@ -10,6 +10,8 @@
 #include "event/event.h"
 #include "hypercall/console_io.h"
 #include "lib/errno.h"
+#include "lib/printf.h"
+#include "lib/strutil.h"
 
 #define SWITCH_TIMES 3u
 #define KEYS_KEPT    16u
@@ -35,7 +37,15 @@ static int param_conswitch(const char *value, bool negated)
     to_argon = value[1] == 'x';
     return 0;
 }
-PARAM_CUSTOM("conswitch", param_conswitch);
+
+static void show_conswitch(char *text, size_t size)
+{
+    if (switch_char)
+        fmt_snprintf(text, size, "%c%s", switch_char + 'a' - 1, to_argon ? "x" : "");
+    else
+        strlcpy(text, "", size);
+}
+PARAM_RUNTIME("conswitch", param_conswitch, show_conswitch);
 
 /* The new direction, in words: the line that every switch says. */
 static void tell(bool argon)

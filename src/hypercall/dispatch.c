@@ -49,6 +49,7 @@ CALL(event_channel_op, event_channel_op((uint32_t)a0, a1))
 CALL(physdev_op, physdev_op((uint32_t)a0, a1))
 CALL(sysctl, sysctl(a0))
 CALL(domctl, domctl(a0))
+CALL(hypfs_op, hypfs_op((uint32_t)a0, a1, a2, a3, a4))
 
 #define ENTRY(name) [__HYPERVISOR_##name] = call_##name
 
@@ -91,6 +92,7 @@ const hypercall_fn hypercall_table[HYPERCALLS] = {
     ENTRY(physdev_op),
     ENTRY(sysctl),
     ENTRY(domctl),
+    ENTRY(hypfs_op),
 };
 #pragma GCC diagnostic pop
 

@@ -10,9 +10,6 @@
 #include "lib/string.h"
 #include "lib/strutil.h"
 
-#define VERSION_MAJOR 4
-#define VERSION_MINOR 17
-
 char version_commandline[1024];
 
 #ifdef ARGON_HOST
@@ -37,17 +34,17 @@ static long op_version(struct vcpu *v, uint64_t arg)
 
 static long op_extraversion(struct vcpu *v, uint64_t arg)
 {
-    return put_string(arg, ".7-argon", sizeof(xen_extraversion_t));
+    return put_string(arg, VERSION_EXTRA, sizeof(xen_extraversion_t));
 }
 
 static long op_compile_info(struct vcpu *v, uint64_t arg)
 {
     struct xen_compile_info info = {0};
 
-    strlcpy(info.compiler, "gcc " __VERSION__, sizeof(info.compiler));
-    strlcpy(info.compile_by, "argon", sizeof(info.compile_by));
-    strlcpy(info.compile_domain, "localhost", sizeof(info.compile_domain));
-    strlcpy(info.compile_date, "reproducible", sizeof(info.compile_date));
+    strlcpy(info.compiler, VERSION_COMPILER, sizeof(info.compiler));
+    strlcpy(info.compile_by, VERSION_COMPILE_BY, sizeof(info.compile_by));
+    strlcpy(info.compile_domain, VERSION_COMPILE_DOMAIN, sizeof(info.compile_domain));
+    strlcpy(info.compile_date, VERSION_COMPILE_DATE, sizeof(info.compile_date));
     return guest_write(arg, &info, sizeof(info));
 }
 
@@ -58,7 +55,7 @@ static long op_capabilities(struct vcpu *v, uint64_t arg)
 
 static long op_changeset(struct vcpu *v, uint64_t arg)
 {
-    return put_string(arg, "Argon", sizeof(xen_changeset_info_t));
+    return put_string(arg, VERSION_CHANGESET, sizeof(xen_changeset_info_t));
 }
 
 static long op_platform_parameters(struct vcpu *v, uint64_t arg)
