@@ -10,6 +10,7 @@
 #include "memory/heap.h"
 #include "memory/map.h"
 #include "time/clock.h"
+#include "time/trace.h"
 
 const struct guest_switch_ops *guest_switch_ops;
 
@@ -45,6 +46,7 @@ static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit
     struct vcpu *prev = vcpu_of(prev_unit), *next = vcpu_of(next_unit);
 
     ASSERT(cpu->current == prev);
+    TRACE(TRC_SCHED_SWITCH, prev->domain->id, prev->id, next->domain->id, next->id);
     if (!vcpu_is_idle(prev)) {
         vcpu_runstate_leave(prev);
         prev->regs = cpu->guest;

@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "time/clock.h"
+#include "time/trace.h"
 
 int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
 {
@@ -57,6 +58,7 @@ static void tell_scheduler(struct vcpu *v)
 
     do {
         run = !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST);
+        TRACE(run ? TRC_SCHED_WAKE : TRC_SCHED_SLEEP, v->domain->id, v->id);
         if (run)
             sched_wake(&v->unit);
         else
@@ -71,6 +73,8 @@ static void runstate_set(struct vcpu *v, int state)
 
     if (v->runstate.state == state)
         return;
+    TRACE(TRC_SCHED_RUNSTATE_CHANGE | (v->runstate.state & 3u) << 8 | ((unsigned)state & 3) << 4,
+          v->id | (uint32_t)v->domain->id << 16);
     now = time_now();
     v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
     v->runstate.state_entry_time = now;

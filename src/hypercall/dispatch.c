@@ -9,6 +9,7 @@
 #include "hypercall/ops.h"
 #include "lib/errno.h"
 #include "pv/pv.h"
+#include "time/trace.h"
 
 typedef uint64_t u64;
 
@@ -96,11 +97,32 @@ const hypercall_fn hypercall_table[HYPERCALLS] = {
 };
 #pragma GCC diagnostic pop
 
+/* While hypercalls are traced: records the call, then makes it. */
+static long traced(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    const struct vcpu *v = current();
+    uint32_t op = v->refusals.call;
+
+    TRACE(v->in_multicall ? TRC_PV_HYPERCALL_SUBCALL : TRC_PV_HYPERCALL_V2,
+          op | TRC_PV_HYPERCALL_V2_ARG_64(0) | TRC_PV_HYPERCALL_V2_ARG_64(1) |
+              TRC_PV_HYPERCALL_V2_ARG_64(2),
+          TRACE_LONG(a0), TRACE_LONG(a1), TRACE_LONG(a2));
+    return hypercall_table[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
+}
+
+static const hypercall_fn traced_table[HYPERCALLS] = {[0 ... HYPERCALLS - 1] = traced};
+const hypercall_fn *hypercall_calls = hypercall_table;
+
+void hypercall_trace(bool on)
+{
+    write_once(hypercall_calls, on ? traced_table : hypercall_table);
+}
+
 long hypercall_call(u64 op, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
     if (op >= HYPERCALLS)
         return -ENOSYS;
-    return hypercall_table[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
+    return read_once(hypercall_calls)[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
 }
 
 void hypercall_from_user(struct regs *r)

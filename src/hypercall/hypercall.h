@@ -13,6 +13,10 @@ long hypercall_call(uint64_t op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t
 #define HYPERCALLS 64
 typedef long (*hypercall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 extern const hypercall_fn hypercall_table[HYPERCALLS];
+/* The table that is used: the one above, or while hypercalls are traced one that records each
+ * first. [a] */
+extern const hypercall_fn *hypercall_calls;
+void hypercall_trace(bool on);
 /* SYSCALL in guest user mode: the guest kernel's system call. */
 void hypercall_from_user(struct regs *regs);
 /* From the exit path, while there is pending work or an event to deliver. */

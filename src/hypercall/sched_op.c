@@ -9,11 +9,13 @@
 #include "domain/guest_copy.h"
 #include "event/event.h"
 #include "time/clock.h"
+#include "time/trace.h"
 
 #define POLL_PORTS 128u
 
 static long op_yield(struct vcpu *v, uint64_t arg)
 {
+    TRACE(TRC_SCHED_YIELD, v->domain->id, v->id);
     sched_unit_yield();
     return 0;
 }
@@ -27,6 +29,7 @@ static long op_block(struct vcpu *v, uint64_t arg)
     __atomic_store_n(&info->evtchn_upcall_mask, 0, __ATOMIC_SEQ_CST);
     if (vcpu_event_pending(v))
         return 0;
+    TRACE(TRC_SCHED_BLOCK, v->domain->id, v->id);
     vcpu_pause_set(v, VCPU_BLOCKED_BIT);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (vcpu_event_pending(v))

@@ -36,7 +36,7 @@ entry_syscall:
     jae no_such_call
     sbb %rcx, %rcx /* all ones: under speculation too, an index beyond the table becomes 0 */
     and %rcx, %rax
-    lea hypercall_table(%rip), %rcx
+    mov hypercall_calls(%rip), %rcx
     mov (%rcx, %rax, 8), %rax
     mov %r10, %rcx
     xor %ebp, %ebp /* the end of backtraces */

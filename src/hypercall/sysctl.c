@@ -24,6 +24,7 @@ struct sysctl_call {
 
 static const struct sysctl_call calls[] = {
     [XEN_SYSCTL_readconsole] = {sysctl_readconsole, true},
+    [XEN_SYSCTL_tbuf_op] = {sysctl_tbuf_op, true},
     [XEN_SYSCTL_physinfo] = {sysctl_physinfo, true},
     [XEN_SYSCTL_sched_id] = {sysctl_sched_id, true},
     [XEN_SYSCTL_getdomaininfolist] = {sysctl_getdomaininfolist, true},

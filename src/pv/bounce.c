@@ -11,6 +11,7 @@
 #include "base/softirq.h"
 #include "domain/guest_copy.h"
 #include "pv/internal.h"
+#include "time/trace.h"
 
 #define FRAME_WORDS_MAX 11
 
@@ -85,7 +86,7 @@ static void bounce(struct vcpu *v, struct regs *regs, const struct bounce *b)
     regs->ss = SEL_GUEST_SS;
 }
 
-void pv_inject_trap(struct vcpu *v, unsigned vector, uint32_t error)
+static void inject(struct vcpu *v, unsigned vector, uint32_t error)
 {
     const struct pv_trap *t = &v->pv->trap[vector & 0xff];
     struct bounce b = {
@@ -102,10 +103,26 @@ void pv_inject_trap(struct vcpu *v, unsigned vector, uint32_t error)
     bounce(v, &cpu_local()->guest, &b);
 }
 
+/* The word of TRC_PV_TRAP: vector in 15 bits, "has an error code", the error code. */
+static uint32_t trap_word(unsigned vector, uint32_t error)
+{
+    bool has_error = vector < 32 && (VECTORS_WITH_ERROR >> vector & 1);
+
+    return (vector & 0x7fff) | has_error << 15 | (has_error ? error << 16 : 0);
+}
+
+void pv_inject_trap(struct vcpu *v, unsigned vector, uint32_t error)
+{
+    TRACE(TRC_PV_TRAP | TRC_64_FLAG, TRACE_LONG(cpu_local()->guest.rip), trap_word(vector, error));
+    inject(v, vector, error);
+}
+
 void pv_inject_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error)
 {
+    TRACE(TRC_PV_PAGE_FAULT | TRC_64_FLAG, TRACE_LONG(cpu_local()->guest.rip), TRACE_LONG(cr2),
+          error);
     v->info->arch.cr2 = cr2;
-    pv_inject_trap(v, VEC_PF, error);
+    inject(v, VEC_PF, error);
 }
 
 void pv_inject_software_interrupt(struct vcpu *v, unsigned vector)

@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "memory/layout.h"
 #include "pv/internal.h"
+#include "time/trace.h"
 
 /* ---- page faults ---- */
 
@@ -90,7 +91,7 @@ static bool complete_far_return(struct vcpu *v, struct regs *regs)
 
 static void handle_page_fault(struct vcpu *v, struct regs *regs)
 {
-    uint64_t cr2 = read_cr2();
+    uint64_t cr2 = read_cr2(), rip = regs->rip;
     uint32_t error = regs->error_code;
 
     if (unlikely(!(error & PFEC_U))) {
@@ -104,8 +105,10 @@ static void handle_page_fault(struct vcpu *v, struct regs *regs)
             return;
         }
     } else if (v->pv->in_kernel && (error & PFEC_P) && guest_range_ok(cr2, 1)) {
-        if ((error & (PFEC_W | PFEC_RSVD | PFEC_I)) == PFEC_W && pv_ptwr_fault(v, cr2, error))
+        if ((error & (PFEC_W | PFEC_RSVD | PFEC_I)) == PFEC_W && pv_ptwr_fault(v, cr2, error)) {
+            TRACE(TRC_PV_PTWR_EMULATION | TRC_64_FLAG, 0, 0, TRACE_LONG(cr2), TRACE_LONG(rip));
             return;
+        }
         /* A stale translation faulted; the processor dropped it with the fault. */
         if (pv_access_allowed(v, cr2, error))
             return;
@@ -154,12 +157,15 @@ static bool is_sysenter(const struct regs *regs)
 static void handle_general_protection(struct vcpu *v, struct regs *regs)
 {
     uint32_t error = regs->error_code;
+    uint64_t rip = regs->rip;
 
     if ((error & 3) == ERROR_IDT && software_interrupt(v, regs))
         return;
     if (error == 0) {
-        if (pv_emulate_privileged(v, regs))
+        if (pv_emulate_privileged(v, regs)) {
+            TRACE(TRC_PV_EMULATE_PRIVOP | TRC_64_FLAG, TRACE_LONG(rip));
             return;
+        }
         if (!v->pv->in_kernel && is_sysenter(regs)) {
             pv_deliver_sysenter(v, regs);
             return;
@@ -184,6 +190,7 @@ static void handle_invalid_opcode(struct vcpu *v, struct regs *regs)
         regs->rbx = l.b;
         regs->rcx = l.c;
         regs->rdx = l.d;
+        TRACE(TRC_PV_FORCED_INVALID_OP | TRC_64_FLAG, TRACE_LONG(regs->rip));
         pv_retire(v, regs, sizeof(code));
         return;
     }

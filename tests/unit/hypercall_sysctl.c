@@ -66,7 +66,7 @@ static void who_and_which(void **state)
     assert_int_equal(call(~0u), -ENOSYS);
     assert_int_equal(call(XEN_SYSCTL_perfc_op), -ENOSYS);
     assert_int_equal(call(XEN_SYSCTL_lockprof_op), -ENOSYS);
-    assert_int_equal(call(XEN_SYSCTL_tbuf_op), -ENOSYS);
+    assert_int_equal(call(XEN_SYSCTL_tbuf_op), 0);
     assert_int_equal(call(XEN_SYSCTL_get_pmstat), -ENODEV);
     assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EOPNOTSUPP);
     op.interface_version--;
