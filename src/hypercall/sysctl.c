@@ -5,8 +5,7 @@
 
 #include "lib/errno.h"
 
-/* What this machine (or Argon) has not: power states, hot plug, page offlining, resource control.
- */
+/* What this machine (or Argon) has not. */
 static long no_driver(struct xen_sysctl *op)
 {
     return refuse(-ENODEV, "sysctl %u: there is no driver", op->cmd);
@@ -32,9 +31,9 @@ static const struct sysctl_call calls[] = {
     [XEN_SYSCTL_getcpuinfo] = {sysctl_getcpuinfo, true},
     [XEN_SYSCTL_availheap] = {sysctl_availheap, true},
     [XEN_SYSCTL_get_pmstat] = {no_driver, false},
-    [XEN_SYSCTL_cpu_hotplug] = {not_supported, false},
-    [XEN_SYSCTL_pm_op] = {no_driver, false},
-    [XEN_SYSCTL_page_offline_op] = {not_supported, false},
+    [XEN_SYSCTL_cpu_hotplug] = {sysctl_cpu_hotplug, false},
+    [XEN_SYSCTL_pm_op] = {sysctl_pm_op, true},
+    [XEN_SYSCTL_page_offline_op] = {sysctl_page_offline_op, false},
     [XEN_SYSCTL_cputopoinfo] = {sysctl_cputopoinfo, true},
     [XEN_SYSCTL_numainfo] = {sysctl_numainfo, true},
     [XEN_SYSCTL_cpupool_op] = {sysctl_cpupool_op, true},
@@ -45,7 +44,7 @@ static const struct sysctl_call calls[] = {
     [XEN_SYSCTL_psr_alloc] = {not_supported, false},
     [XEN_SYSCTL_get_cpu_levelling_caps] = {sysctl_get_cpu_levelling_caps, true},
     [XEN_SYSCTL_get_cpu_featureset] = {sysctl_get_cpu_featureset, true},
-    [XEN_SYSCTL_livepatch_op] = {not_supported, false},
+    [XEN_SYSCTL_livepatch_op] = {sysctl_livepatch_op, true},
     [XEN_SYSCTL_get_cpu_policy] = {sysctl_get_cpu_policy, true},
 };
 

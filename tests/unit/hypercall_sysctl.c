@@ -68,7 +68,7 @@ static void who_and_which(void **state)
     assert_int_equal(call(XEN_SYSCTL_lockprof_op), -ENOSYS);
     assert_int_equal(call(XEN_SYSCTL_tbuf_op), 0);
     assert_int_equal(call(XEN_SYSCTL_get_pmstat), -ENODEV);
-    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EOPNOTSUPP);
+    assert_int_equal(call(XEN_SYSCTL_psr_alloc), -EOPNOTSUPP);
     op.interface_version--;
     assert_int_equal(call(XEN_SYSCTL_physinfo), -EACCES);
     caller = domu;
@@ -362,6 +362,85 @@ static void policies(void **state)
     assert_int_equal(policy(0, 1, 9), -EINVAL);
 }
 
+static long hotplug(uint32_t cpu, uint32_t what)
+{
+    op.u.cpu_hotplug.cpu = cpu;
+    op.u.cpu_hotplug.op = what;
+    return call(XEN_SYSCTL_cpu_hotplug);
+}
+
+static long frames(uint32_t cmd, uint32_t start, uint32_t end)
+{
+    op.u.page_offline.cmd = cmd;
+    op.u.page_offline.start = start;
+    op.u.page_offline.end = end;
+    op.u.page_offline.status.p = DATA;
+    return call(XEN_SYSCTL_page_offline_op);
+}
+
+static void hot_plug(void **state)
+{
+    const uint32_t *status = guest_page(dom0, DATA_PAGE), query = sysctl_query_page_offline;
+
+    assert_int_equal(hotplug(1, XEN_SYSCTL_CPU_HOTPLUG_ONLINE), -EEXIST);
+    assert_int_equal(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -EINVAL);
+    assert_int_equal(hotplug(1, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -EOPNOTSUPP);
+    assert_int_equal(hotplug(77, XEN_SYSCTL_CPU_HOTPLUG_ONLINE), -EINVAL);
+    assert_int_equal(hotplug(~0u, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -EINVAL);
+    assert_int_equal(hotplug(~0u, XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE), -EOPNOTSUPP);
+    assert_int_equal(frames(query, 0x300, 0x301), 0);
+    assert_int_equal(status[0], PG_OFFLINE_STATUS_ONLINE);
+    assert_int_equal(status[1], PG_OFFLINE_STATUS_ONLINE);
+    assert_int_equal(frames(sysctl_page_offline, 0x300, 0x300), -EOPNOTSUPP);
+    assert_int_equal(frames(query, 0x301, 0x300), -EINVAL);
+    assert_int_equal(frames(query, 0, ~0u), -EINVAL);
+    assert_int_equal(frames(query, ~0u, ~0u), -EINVAL);
+}
+
+static long power(uint32_t cmd, uint32_t which, uint32_t value)
+{
+    op.u.pm_op.cmd = cmd;
+    op.u.pm_op.cpuid = which;
+    op.u.pm_op.u.set_max_cstate = value;
+    return call(XEN_SYSCTL_pm_op);
+}
+
+static void power_management(void **state)
+{
+    assert_int_equal(power(XEN_SYSCTL_pm_op_get_max_cstate, 0, 9), 0);
+    assert_int_equal(op.u.pm_op.u.get_max_cstate, 1);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_get_max_cstate, 2, 9), -EINVAL);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_max_cstate, 0, 1), 0);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_max_cstate, 0, XEN_SYSCTL_CX_UNLIMITED), 0);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_max_cstate, 1, 0), 0);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_max_cstate, 0, 0), -EINVAL);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_sched_opt_smt, 0, 1), 0);
+    assert_int_equal(power(XEN_SYSCTL_pm_op_set_sched_opt_smt, 0, 0), 0);
+    assert_int_equal(op.u.pm_op.u.set_sched_opt_smt, 1);
+    assert_int_equal(power(GET_CPUFREQ_PARA, 0, 0), -ENODEV);
+}
+
+static void live_patches(void **state)
+{
+    struct xen_sysctl_livepatch_op *a = &op.u.livepatch;
+
+    a->cmd = XEN_SYSCTL_LIVEPATCH_LIST;
+    a->u.list.nr = 7;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), 0);
+    assert_int_equal(a->u.list.nr, 0);
+    a->u.list.pad = 1;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EINVAL);
+    memset(a, 0, sizeof(*a));
+    a->cmd = XEN_SYSCTL_LIVEPATCH_GET;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EINVAL);
+    a->u.get.name.size = 5;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -ENOENT);
+    a->cmd = XEN_SYSCTL_LIVEPATCH_UPLOAD;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EOPNOTSUPP);
+    a->pad = 1;
+    assert_int_equal(call(XEN_SYSCTL_livepatch_op), -EINVAL);
+}
+
 static void random_structures(void **state)
 {
     unsigned good = 0;
@@ -385,17 +464,10 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(who_and_which),
-        TEST(one_at_a_time),
-        TEST(physinfo),
-        TEST(console),
-        TEST(domains),
-        TEST(processors),
-        TEST(pools),
-        TEST(scheduler_parameters),
-        TEST(features),
-        TEST(policies),
-        TEST(random_structures),
+        TEST(who_and_which), TEST(one_at_a_time),     TEST(physinfo), TEST(console),
+        TEST(domains),       TEST(processors),        TEST(pools),    TEST(scheduler_parameters),
+        TEST(features),      TEST(policies),          TEST(hot_plug), TEST(power_management),
+        TEST(live_patches),  TEST(random_structures),
     };
 
     return cmocka_run_group_tests_name("hypercall/sysctl", tests, NULL, NULL);
