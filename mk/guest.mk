@@ -14,6 +14,11 @@ GUEST_TESTS  := $(patsubst tests/guest/%.c,$(B)/guest/%.elf,$(wildcard tests/gue
 GUEST_LINK    = ld -m elf_x86_64 -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments \
                 -T tests/guest/lib/link.ld -o $@ $(filter %.o,$^)
 
+# Fully virtual kernels (tests/guest/hvm) share the console and the verdicts with the others.
+GUEST_HVM_CFLAGS := $(filter-out -mcmodel=kernel,$(GUEST_CFLAGS)) -mcmodel=small -DGUEST_HVM
+GUEST_HVM_LIB_O  := $(addprefix $(B)/guest/hvm/lib/,console.o result.o hvm.o start.o)
+GUEST_HVM_TESTS  := $(patsubst tests/guest/hvm/%.c,$(B)/guest/hvm/%.elf,$(wildcard tests/guest/hvm/*.c))
+
 # Variants of the ELF notes: a test that needs one is named here.
 $(B)/guest/start_hcpage.elf: $(B)/guest/lib/notes_hcpage.S.o
 $(B)/guest/start_p2m.elf: $(B)/guest/lib/notes_p2m.S.o
@@ -21,7 +26,27 @@ $(B)/guest/start_p2m.elf: $(B)/guest/lib/notes_p2m.S.o
 .PHONY: guest-kernels test-guest test-guest-xen bench
 .SECONDARY:
 
-guest-kernels: $(GUEST_TESTS) $(B)/guest/bench.elf
+guest-kernels: $(GUEST_TESTS) $(GUEST_HVM_TESTS) $(B)/guest/bench.elf
+
+$(B)/guest/hvm/lib/%.o: tests/guest/lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_HVM_CFLAGS) -c $< -o $@
+
+$(B)/guest/hvm/lib/%.o: tests/guest/hvm/lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_HVM_CFLAGS) -c $< -o $@
+
+$(B)/guest/hvm/lib/%.o: tests/guest/hvm/lib/%.S
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_HVM_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
+
+$(B)/guest/hvm/%.o: tests/guest/hvm/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_HVM_CFLAGS) -c $< -o $@
+
+$(B)/guest/hvm/%.elf: $(B)/guest/hvm/%.o $(GUEST_HVM_LIB_O) tests/guest/hvm/lib/link.ld
+	ld -m elf_x86_64 -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments \
+	    -T tests/guest/hvm/lib/link.ld -o $@ $(filter %.o,$^)
 
 $(B)/guest/%.c.o: tests/guest/%.c
 	@mkdir -p $(@D)

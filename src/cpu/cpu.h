@@ -30,11 +30,16 @@ void cpu_detect(void);
  * hidden page tables. The boot CPU also patches the code as spec_init() decided. */
 void cpu_init_tables(void);
 
+/* What RDTSCP and RDPID are to show on this CPU. */
+void cpu_tsc_aux_load(uint32_t value);
+
 /* Descriptor page of this CPU that goes into page 14 of each vCPU's GDT window. */
 DECLARE_PER_CPU(mfn_t, gdt_mfn);
 /* Interrupt stack pointer and so on never change: the frame is always at cpu_local()->guest. */
 
 /* Ends in the guest whose registers are in cpu_local()->guest; runs pending work first. */
 noreturn void cpu_return_to_guest(void);
+/* The same for a fully virtual guest: ends in hvm_loop() with an empty stack. */
+noreturn void cpu_enter_hvm(void);
 /* Ends in the idle loop with an empty stack. */
 noreturn void cpu_enter_idle(void);

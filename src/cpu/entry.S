@@ -253,8 +253,8 @@ entry_machine_check:
     sub $(CPU_LOCAL_SIZE - 1), %rsp
     .endm
 
-    .globl cpu_return_to_guest, cpu_enter_idle
-    .hidden cpu_return_to_guest, cpu_enter_idle
+    .globl cpu_return_to_guest, cpu_enter_idle, cpu_enter_hvm
+    .hidden cpu_return_to_guest, cpu_enter_idle, cpu_enter_hvm
 cpu_return_to_guest:
     empty_stack
     jmp exit_to_guest
@@ -266,6 +266,15 @@ cpu_enter_idle:
     push $0
     xor %ebp, %ebp
     call idle_loop
+    ud2
+
+cpu_enter_hvm:
+    empty_stack
+    and $-16, %rsp
+    push $0
+    push $0
+    xor %ebp, %ebp
+    call hvm_loop
     ud2
 
     .section .note.GNU-stack, "", @progbits

@@ -412,6 +412,46 @@ static void make_pv_max(const uint32_t host[FEATURE_WORDS])
     set_masked(p, words);
 }
 
+/* Never a fully virtual guest's: what would need support that is not there. */
+static const uint16_t hvm_hidden[] = {
+    X86_FEATURE_DS,        X86_FEATURE_TM1,          X86_FEATURE_PBE,      X86_FEATURE_DTES64,
+    X86_FEATURE_MONITOR,   X86_FEATURE_DSCPL,        X86_FEATURE_VMX,      X86_FEATURE_SMX,
+    X86_FEATURE_EIST,      X86_FEATURE_TM2,          X86_FEATURE_XTPR,     X86_FEATURE_PDCM,
+    X86_FEATURE_DCA,       X86_FEATURE_TSC_DEADLINE, X86_FEATURE_SVM,      X86_FEATURE_EXTAPIC,
+    X86_FEATURE_OSVW,      X86_FEATURE_IBS,          X86_FEATURE_SKINIT,   X86_FEATURE_WDT,
+    X86_FEATURE_LWP,       X86_FEATURE_NODEID_MSR,   X86_FEATURE_TOPOEXT,  X86_FEATURE_MONITORX,
+    X86_FEATURE_XSAVES,    X86_FEATURE_TSC_ADJUST,   X86_FEATURE_SGX,      X86_FEATURE_PQM,
+    X86_FEATURE_MPX,       X86_FEATURE_PQE,          X86_FEATURE_PKU,      X86_FEATURE_OSPKE,
+    X86_FEATURE_CET_SS,    X86_FEATURE_CET_IBT,      X86_FEATURE_ENQCMD,   X86_FEATURE_HW_PSTATE,
+    X86_FEATURE_CPB,       X86_FEATURE_EFRO,         X86_FEATURE_X2APIC,   X86_FEATURE_INVPCID,
+    X86_FEATURE_IBRSB,     X86_FEATURE_STIBP,        X86_FEATURE_SSBD,     X86_FEATURE_IBPB,
+    X86_FEATURE_IBRS,      X86_FEATURE_AMD_STIBP,    X86_FEATURE_AMD_SSBD, X86_FEATURE_VIRT_SSBD,
+    X86_FEATURE_ARCH_CAPS, X86_FEATURE_PROC_TRACE,
+};
+
+/* What a fully virtual guest may have, if the processor can have such guests; and it gets that. */
+static void make_hvm(const uint32_t host[FEATURE_WORDS])
+{
+    uint32_t words[FEATURE_WORDS], known[FEATURE_WORDS];
+    struct cpu_policy *p = &policy_hvm_max;
+
+    if (!word_has(host, X86_FEATURE_SVM))
+        return;
+    known_features(known);
+    *p = policy_host;
+    for (unsigned i = 0; i < FEATURE_WORDS; i++)
+        words[i] = host[i] & known[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(hvm_hidden); i++)
+        word_set(words, hvm_hidden[i], false);
+    word_set(words, X86_FEATURE_HYPERVISOR, true);
+    word_set(words, X86_FEATURE_OSXSAVE, false); /* dynamic */
+    p->basic[5] = p->basic[6] = p->basic[0xa] = (struct cpuid_leaf){0};
+    p->max_basic = min(p->max_basic, POLICY_BASIC - 1);
+    p->max_extended = min(p->max_extended, 0x80000009u);
+    set_masked(p, words);
+    policy_hvm_default = *p;
+}
+
 static void make_pv_default(void)
 {
     uint32_t words[FEATURE_WORDS], max_words[FEATURE_WORDS];
@@ -438,4 +478,5 @@ void cpu_policy_calculate(const uint32_t host[FEATURE_WORDS])
     set_masked(&policy_host, words);
     make_pv_max(words);
     make_pv_default();
+    make_hvm(words);
 }

@@ -5,7 +5,9 @@
 #include "base/panic.h"
 #include "base/softirq.h"
 
-#define SYSCALL_BYTES 2u /* the instruction that the guest executes again */
+/* The instruction that the guest executes again. */
+#define SYSCALL_BYTES 2u
+#define VMCALL_BYTES  3u
 
 bool hypercall_preempt(void)
 {
@@ -35,6 +37,6 @@ long hypercall_continue(unsigned op, unsigned nargs, const uint64_t *args)
     r->rax = op;
     for (unsigned i = 0; i < nargs; i++)
         *place[i] = args[i];
-    r->rip -= SYSCALL_BYTES;
+    r->rip -= v->domain->hvm ? VMCALL_BYTES : SYSCALL_BYTES;
     return 0;
 }

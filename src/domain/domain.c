@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "base/softirq.h"
 #include "cpu/spec.h"
+#include "frame/p2m.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "lib/printf.h"
@@ -112,6 +113,21 @@ struct domain *domain_next(struct domain *d)
     if (d)
         domain_put(d);
     return next;
+}
+
+int domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m)
+{
+    int rc;
+
+    *m = mfn(gfn);
+    if (!d->p2m)
+        return frame_get_writable(*m, &d->memory);
+    rc = p2m_get(d->p2m, gfn, true, m);
+    if (rc)
+        return rc;
+    rc = frame_get_writable(*m, &d->memory);
+    frame_put(*m);
+    return rc;
 }
 
 /* ---- making ---- */

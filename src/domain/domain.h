@@ -25,6 +25,9 @@
 struct evtchn_table; /* event/ */
 struct evtchn_vcpu;  /* event/: FIFO control block and the like */
 struct gnttab;       /* grant/ */
+struct hvm_domain;   /* hvm/ */
+struct p2m;          /* frame/p2m.h */
+struct hvm_vcpu;     /* hvm/ */
 struct pirq_table;   /* hypercall/ */
 struct pv_domain;    /* pv/ */
 struct pv_vcpu;      /* pv/ */
@@ -52,6 +55,7 @@ struct vcpu {
 
     struct evtchn_vcpu *events; /* event/ */
     struct pv_vcpu *pv;         /* pv/; NULL for idle and HVM */
+    struct hvm_vcpu *hvm;       /* hvm/; NULL for idle and PV */
 
     struct lock runstate_lock;          /* RANK_RUNSTATE */
     struct vcpu_runstate_info runstate; /* [RUNSTATE]; from running and to it by its CPU alone */
@@ -108,6 +112,8 @@ struct domain {
     struct gnttab *grants;           /* [I] grant/ */
     struct pirq_table *pirqs;        /* [I] hypercall/pirq.c */
     struct pv_domain *pv;            /* [I] pv/ */
+    struct hvm_domain *hvm_domain;   /* [I] hvm/ */
+    struct p2m *p2m;                 /* [I] of a fully virtual domain, else NULL */
 
     uint32_t pause_count;          /* [D] by controllers */
     bool shutting_down, shut_down; /* [D] */
@@ -227,6 +233,10 @@ uint64_t domain_idle_time(unsigned cpu);
 /* Start-up: the idle vCPU of this CPU becomes current; the scheduler's hooks. */
 void domain_init(void);
 void domain_cpu_init(void);
+
+/* The frame that d calls `gfn` (a paravirtual domain: the machine frame itself), with a reference
+ * and a use as writable, both of which frame_put_writable() gives back: -EINVAL, -EBUSY. */
+int must_check domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m);
 
 /* ---- device memory (device_memory.c) ---- */
 

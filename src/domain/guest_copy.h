@@ -3,12 +3,28 @@
  * value is fetched once, then used. All return 0 or -EFAULT. */
 #pragma once
 
-#include "hw/ops.h"
+#include "domain/domain.h"
 #include "lib/errno.h"
 #include "memory/layout.h"
 
+/* How the memory of fully virtual guests is reached, whose page tables are not the processor's own:
+ * each returns the number of bytes NOT copied. [I] set by start/. */
+struct guest_memory_ops {
+    size_t (*copy_from)(void *dst, uint64_t va, size_t n);
+    size_t (*copy_to)(uint64_t va, const void *src, size_t n);
+    size_t (*clear)(uint64_t va, size_t n);
+};
+extern const struct guest_memory_ops *guest_memory_hvm;
+
+static inline bool guest_memory_is_hvm(void)
+{
+    return unlikely(current()->domain->hvm);
+}
+
 static inline int must_check guest_read(void *dst, uint64_t va, size_t n)
 {
+    if (guest_memory_is_hvm())
+        return guest_memory_hvm->copy_from(dst, va, n) ? -EFAULT : 0;
     return guest_range_ok(va, n) && hw_copy_from_guest(dst, va, n) == 0 ? 0 : -EFAULT;
 }
 
@@ -16,6 +32,8 @@ static inline int must_check guest_read(void *dst, uint64_t va, size_t n)
  * processor's own access faults, drops the translation by that and comes again. SDM 4.10.4.3. */
 static inline int must_check guest_write(uint64_t va, const void *src, size_t n)
 {
+    if (guest_memory_is_hvm())
+        return guest_memory_hvm->copy_to(va, src, n) ? -EFAULT : 0;
     if (!guest_range_ok(va, n))
         return -EFAULT;
     return likely(hw_copy_to_guest(va, src, n) == 0) || hw_copy_to_guest(va, src, n) == 0 ? 0
@@ -24,6 +42,8 @@ static inline int must_check guest_write(uint64_t va, const void *src, size_t n)
 
 static inline int must_check guest_clear(uint64_t va, size_t n)
 {
+    if (guest_memory_is_hvm())
+        return guest_memory_hvm->clear(va, n) ? -EFAULT : 0;
     if (!guest_range_ok(va, n))
         return -EFAULT;
     return likely(hw_clear_guest(va, n) == 0) || hw_clear_guest(va, n) == 0 ? 0 : -EFAULT;

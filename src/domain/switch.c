@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The context switch. The registers of the vCPU that runs lie in cpu_local()->guest, where the exit
  * path takes them; all others' in their struct vcpu. */
-#include "domain/domain.h"
+#include "domain/guest_copy.h"
 
 #include "base/log.h"
 #include "base/panic.h"
@@ -13,6 +13,7 @@
 #include "time/trace.h"
 
 const struct guest_switch_ops *guest_switch_ops;
+const struct guest_memory_ops *guest_memory_hvm;
 
 /* The idle "domain": owns the idle vCPUs, is in no list and has no memory. */
 static struct domain idle_domain = {.id = DOMID_IDLE, .refs = 1};
@@ -59,6 +60,8 @@ static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit
 #ifndef ARGON_HOST
     if (vcpu_is_idle(next))
         cpu_enter_idle();
+    if (next->domain->hvm)
+        cpu_enter_hvm();
     cpu_return_to_guest();
 #endif
 }

@@ -140,7 +140,9 @@ bool vcpu_event_pending(const struct vcpu *v)
 {
     const struct vcpu_info *i = v->info;
 
-    return i && read_once(i->evtchn_upcall_pending) && !read_once(i->evtchn_upcall_mask);
+    /* A fully virtual guest masks by its interrupt flag. */
+    return i && read_once(i->evtchn_upcall_pending) &&
+           (v->domain->hvm || !read_once(i->evtchn_upcall_mask));
 }
 
 /* The guest's copy: by the protocol with XEN_RUNSTATE_UPDATE if the guest asked for it. False:

@@ -51,6 +51,7 @@ CALL(physdev_op, physdev_op((uint32_t)a0, a1))
 CALL(sysctl, sysctl(a0))
 CALL(domctl, domctl(a0))
 CALL(hypfs_op, hypfs_op((uint32_t)a0, a1, a2, a3, a4))
+CALL(hvm_op, hvm_op((uint32_t)a0, a1))
 
 #define ENTRY(name) [__HYPERVISOR_##name] = call_##name
 
@@ -94,6 +95,22 @@ const hypercall_fn hypercall_table[HYPERCALLS] = {
     ENTRY(sysctl),
     ENTRY(domctl),
     ENTRY(hypfs_op),
+    ENTRY(hvm_op),
+};
+
+/* Those of fully virtual guests. */
+static const hypercall_fn hvm_table[HYPERCALLS] = {
+    [0 ... HYPERCALLS - 1] = no_such_call,
+    ENTRY(memory_op),
+    ENTRY(multicall),
+    ENTRY(set_timer_op),
+    ENTRY(xen_version),
+    ENTRY(console_io),
+    ENTRY(vm_assist),
+    ENTRY(vcpu_op),
+    ENTRY(sched_op),
+    ENTRY(event_channel_op),
+    ENTRY(hvm_op),
 };
 #pragma GCC diagnostic pop
 
@@ -120,9 +137,16 @@ void hypercall_trace(bool on)
 
 long hypercall_call(u64 op, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
+    const hypercall_fn *table = current()->domain->hvm ? hvm_table : read_once(hypercall_calls);
+
     if (op >= HYPERCALLS)
         return -ENOSYS;
-    return read_once(hypercall_calls)[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
+    return table[index_nospec(op, HYPERCALLS)](a0, a1, a2, a3, a4, a5);
+}
+
+long hypercall_of_hvm(u64 op, const u64 args[6])
+{
+    return hypercall_call(op, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
 void hypercall_from_user(struct regs *r)

@@ -9,6 +9,8 @@
  * do not exist. Sets up the refusal ring. Multicall calls it for each entry. */
 long hypercall_call(uint64_t op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
                     uint64_t a5);
+/* The same for hvm/: hvm_hypercall_call. */
+long hypercall_of_hvm(uint64_t op, const uint64_t args[6]);
 /* The same by number from syscall.S, which has checked it against HYPERCALLS. */
 #define HYPERCALLS 64
 typedef long (*hypercall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);

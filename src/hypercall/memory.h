@@ -35,3 +35,9 @@ memory_fn memory_exchange;
 memory_fn memory_map_get, memory_map_set, memory_map_machine;
 /* resource.c */
 memory_fn memory_acquire_resource, memory_machphys_mapping, memory_machphys_mfn_list;
+/* physmap.c */
+memory_fn memory_add_to_physmap, memory_remove_from_physmap;
+/* RAM from m on, just allocated to d, is what d calls gfn; what was there goes back. -ENOMEM. */
+int must_check physmap_populate(struct domain *d, uint64_t gfn, mfn_t m, unsigned order);
+/* The RAM at gfn goes back. -EINVAL: there is none. */
+int must_check physmap_decrease(struct domain *d, uint64_t gfn);

@@ -25,3 +25,4 @@ long platform_op(uint64_t arg);
 long sysctl(uint64_t arg);
 long domctl(uint64_t arg);
 long hypfs_op(uint32_t cmd, uint64_t path, uint64_t path_len, uint64_t buf, uint64_t buf_len);
+long hvm_op(uint32_t cmd, uint64_t arg);

@@ -50,8 +50,12 @@ static int populate(const struct reservation *r, uint64_t *base)
     if (rc)
         return rc;
     memory_name_frames(r->d, m, r->order, first);
-    *base = m.n;
-    return 0;
+    if (!r->d->p2m) {
+        *base = m.n;
+        return 0;
+    }
+    rc = physmap_populate(r->d, first, m, r->order);
+    return rc && !take_back(r->d, m, r->order) ? rc : 0;
 }
 
 /* A frame that the guest still maps stays alive, nameless, until it is not mapped any more. */
@@ -76,6 +80,11 @@ static int decrease(const struct reservation *r, uint64_t *base)
 {
     int rc = 0;
 
+    if (r->d->p2m) {
+        for (uint64_t i = 0; i < 1ull << r->order && !rc; i++)
+            rc = physmap_decrease(r->d, *base + i);
+        return rc;
+    }
     if (*base > max_mfn)
         return refuse(-EINVAL, "decrease: no frame %lx", *base);
     for (uint64_t i = 0; i < 1ull << r->order && !rc; i++)
@@ -153,7 +162,7 @@ long memory_increase_reservation(uint32_t op, uint64_t start, uint64_t arg)
 
     if (!decode(&r, start, arg, false))
         return (long)start;
-    rc = run(&r, op, start, arg, increase, false, r.list != 0);
+    rc = r.d->p2m ? (long)start : run(&r, op, start, arg, increase, false, r.list != 0);
     domain_put(r.d);
     return rc;
 }
@@ -177,7 +186,7 @@ long memory_populate_physmap(uint32_t op, uint64_t start, uint64_t arg)
 
     if (!decode(&r, start, arg, true))
         return (long)start;
-    rc = run(&r, op, start, arg, populate, true, true);
+    rc = run(&r, op, start, arg, populate, true, !r.d->p2m);
     domain_put(r.d);
     return rc;
 }

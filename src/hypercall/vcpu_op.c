@@ -118,21 +118,22 @@ static int move_info(struct vcpu *v, const struct vcpu_register_vcpu_info *a)
 {
     struct domain *d = v->domain;
     struct vcpu_info *info;
+    mfn_t m;
 
     if (v->info_registered)
         return refuse(-EINVAL, "vcpu_info of vCPU %u is registered", v->id);
     if (v != current() && is_up(v))
         return refuse(-EINVAL, "vcpu_info of vCPU %u, which is up", v->id);
-    if (frame_get_writable(mfn(a->mfn), &d->memory))
+    if (domain_get_writable(d, a->mfn, &m))
         return -EINVAL;
-    info = (void *)((char *)mfn_to_virt(mfn(a->mfn)) + a->offset);
+    info = (void *)((char *)mfn_to_virt(m) + a->offset);
     if (v->id < LEGACY_VCPUS && v->info) {
         memcpy(info, v->info, sizeof(*info));
     } else {
         memset(info, 0, sizeof(*info));
         info->evtchn_upcall_mask = 1;
     }
-    v->info_mfn = mfn(a->mfn);
+    v->info_mfn = m;
     v->info_registered = true;
     __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
     if (v == current())

@@ -62,6 +62,11 @@ void tlb_flush_local(unsigned flags, uint64_t va)
         write_cr3(read_cr3());
 }
 
+uint32_t tlb_cpu_stamp(void)
+{
+    return this_cpu(tlb_stamp);
+}
+
 /* ---- many CPUs ---- */
 
 void tlb_filter(struct cpu_mask *mask, uint32_t stamp)

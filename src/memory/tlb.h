@@ -35,6 +35,8 @@ static inline uint32_t tlb_clock(void)
 {
     return __atomic_load_n(&tlb_now, __ATOMIC_ACQUIRE);
 }
+/* When this CPU last flushed everything: what was cached by other means before that is stale. */
+uint32_t tlb_cpu_stamp(void);
 /* Removes from `mask` the CPUs that have flushed everything since `stamp`. */
 void tlb_filter(struct cpu_mask *mask, uint32_t stamp);
 /* Serves a waiting request of another CPU; from the IPI and from lock_spin_poll. */

@@ -19,8 +19,6 @@
 /* What this CPU's registers hold, so that they are written only when they change. */
 struct switch_state {
     struct domain *domain; /* whose translations may be here; its dirty_cpus has this CPU */
-    uint32_t tsc_aux;
-    bool tsc_aux_known;
     uint64_t spec_ctrl;
     bool cpuid_faulting;
 };
@@ -200,11 +198,7 @@ void pv_load_msrs(const struct vcpu *v)
     uint64_t spec = pv->msr_spec_ctrl & spec_ctrl_guest_mask();
     bool faulting = policy_host.platform_info & PLATFORM_INFO_CPUID_FAULTING;
 
-    if (cpu_has(X86_FEATURE_RDTSCP) && (!s->tsc_aux_known || s->tsc_aux != pv->msr_tsc_aux)) {
-        wrmsr(MSR_TSC_AUX, pv->msr_tsc_aux);
-        s->tsc_aux = pv->msr_tsc_aux;
-        s->tsc_aux_known = true;
-    }
+    cpu_tsc_aux_load((uint32_t)pv->msr_tsc_aux);
     if (s->spec_ctrl != spec) {
         wrmsr(MSR_SPEC_CTRL, spec);
         s->spec_ctrl = spec;

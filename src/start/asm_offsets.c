@@ -28,6 +28,12 @@ void asm_offsets(void)
     VALUE(VCPU_CALL, offsetof(struct vcpu, refusals) + offsetof(struct refuse_ring, call));
     VALUE(PV_IN_KERNEL, offsetof(struct pv_vcpu, in_kernel));
     VALUE(HYPERCALLS, HYPERCALLS);
+    VALUE(REGS_R15, offsetof(struct regs, r15));
+    VALUE(REGS_R14, offsetof(struct regs, r14));
+    VALUE(REGS_R13, offsetof(struct regs, r13));
+    VALUE(REGS_R12, offsetof(struct regs, r12));
+    VALUE(REGS_R11, offsetof(struct regs, r11));
+    VALUE(REGS_RCX, offsetof(struct regs, rcx));
     VALUE(REGS_RBP, offsetof(struct regs, rbp));
     VALUE(REGS_RBX, offsetof(struct regs, rbx));
     VALUE(REGS_R10, offsetof(struct regs, r10));

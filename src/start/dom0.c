@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "boot/boot_info.h"
+#include "hvm/hvm.h"
 #include "hypercall/ops.h"
 #include "hypercall/version.h"
 #include "lib/errno.h"
@@ -154,6 +155,7 @@ static void init_code make_domain(struct dom0 *b)
         .id = 0,
         .privileged = true,
         .hardware = true,
+        .hvm = dom0_pvh,
         .max_vcpus = dom0_vcpus(),
         .max_evtchn_port = DOM0_EVTCHN_PORTS,
         .max_grant_frames = DOM0_GRANT_FRAMES,
@@ -162,6 +164,8 @@ static void init_code make_domain(struct dom0 *b)
     };
     struct vcpu *v;
 
+    if (dom0_pvh && !hvm_ops)
+        fatal("dom0=pvh: this machine has no AMD-V with nested paging, or it is switched off");
     if (domain_create(&c, &b->d))
         fatal("too little memory for the structures of domain 0");
     domain0 = b->d;
@@ -172,10 +176,26 @@ static void init_code make_domain(struct dom0 *b)
     dom0_permissions(b->d);
 }
 
+static void init_code build_pv(struct dom0 *b)
+{
+    mfn_t l4;
+
+    dom0_layout(b);
+    dom0_populate(b);
+    load_segments(b);
+    clear_initrd_tail(b);
+    write_p2m(b);
+    l4 = dom0_make_tables(b);
+    write_start_info(b);
+    pin_tables(b->d, l4);
+    set_registers(b->d->vcpu[0], b, l4);
+    log_info("domain 0: kernel \"%s %s\", %lu MiB, %u vCPUs, entry %#lx", b->notes.guest_os,
+             b->notes.guest_version, b->nr_pages >> 8, b->d->max_vcpus, b->notes.entry);
+}
+
 void init_code dom0_build(void)
 {
     struct dom0 *b = &builder;
-    mfn_t l4;
 
     if (!boot_info.nr_modules)
         fatal("no kernel for domain 0: give it as the boot loader's first module");
@@ -187,19 +207,11 @@ void init_code dom0_build(void)
     dom0_load_kernel(b);
     make_domain(b);
     dom0_size(b);
-    dom0_layout(b);
-    dom0_populate(b);
-    load_segments(b);
-    clear_initrd_tail(b);
-    write_p2m(b);
-    l4 = dom0_make_tables(b);
-    write_start_info(b);
-    pin_tables(b->d, l4);
-    set_registers(b->d->vcpu[0], b, l4);
+    if (dom0_pvh)
+        dom0_build_pvh(b);
+    else
+        build_pv(b);
     domain_wallclock_update(b->d);
-
-    log_info("domain 0: kernel \"%s %s\", %lu MiB, %u vCPUs, entry %#lx", b->notes.guest_os,
-             b->notes.guest_version, b->nr_pages >> 8, b->d->max_vcpus, b->notes.entry);
     if (b->image_owned)
         buddy_free(b->image_mfn, b->image_order);
     memory_give(b->kernel->start, b->kernel->end);

@@ -41,6 +41,7 @@ struct dom0 {
 /* "dom0_mem=" against what is free: nr_pages and max_pages. */
 void dom0_size(struct dom0 *b);
 unsigned dom0_vcpus(void); /* "dom0_max_vcpus=" */
+extern bool dom0_pvh;      /* [I] "dom0=pvh" */
 /* The module's kernel into `image`, `elf` and `notes`. */
 void dom0_load_kernel(struct dom0 *b);
 /* Addresses of everything, by the kernel's wishes. */
@@ -57,6 +58,9 @@ static inline uint64_t dom0_pfn_of(const struct dom0 *b, uint64_t va)
 {
     return (va - b->v_base) >> PAGE_SHIFT;
 }
+
+/* dom0_pvh.c: all that is different for such a domain 0, from its memory on. */
+void dom0_build_pvh(struct dom0 *b);
 
 /* All of it: domain 0 is ready to run. */
 void dom0_build(void);

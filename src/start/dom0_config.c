@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the command line says of domain 0: "dom0_mem=[min:]<size>|-<size>, max:<size>",
- * "dom0_max_vcpus=<n>" or "<min>-<max>". Sizes without a suffix are KiB. A negative size is all
- * memory but so much. */
+ * "dom0_max_vcpus=<n>" or "<min>-<max>", "dom0=pv" or "dom0=pvh". Sizes without a suffix are KiB. A
+ * negative size is all memory but so much. */
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/param.h"
@@ -87,6 +87,22 @@ static int init_code parse_dom0_max_vcpus(const char *s, bool negated)
     return 0;
 }
 PARAM_CUSTOM("dom0_max_vcpus", parse_dom0_max_vcpus);
+
+bool dom0_pvh;
+
+static int init_code parse_dom0(const char *s, bool negated)
+{
+    if (negated)
+        return -EINVAL;
+    if (!strcmp(s, "pvh"))
+        dom0_pvh = true;
+    else if (!strcmp(s, "pv"))
+        dom0_pvh = false;
+    else
+        return -EINVAL;
+    return 0;
+}
+PARAM_CUSTOM("dom0", parse_dom0);
 
 unsigned init_code dom0_vcpus(void)
 {

@@ -49,6 +49,8 @@ static void init_code decompress_kernel(struct dom0 *b, const struct kernel_payl
 
 static void init_code check_notes(const struct xen_notes *n)
 {
+    if (dom0_pvh)
+        return; /* dom0_pvh.c */
     if (!n->has_entry)
         fatal("domain 0's kernel has no Xen entry point: it was built without CONFIG_XEN_PV");
     if (strncmp(n->guest_os, "linux", 5))

@@ -6,13 +6,14 @@
 #include "base/panic.h"
 #include "base/softirq.h"
 #include "cpu/traps.h"
-#include "domain/domain.h"
+#include "domain/guest_copy.h"
 #include "event/event.h"
 #include "grant/grant.h"
 #include "hypercall/debug_keys.h"
 #include "hypercall/hypercall.h"
 #include "hypercall/ops.h"
 #include "hypercall/pirq.h"
+#include "hvm/hvm.h"
 #include "memory/tlb.h"
 #include "platform/irq.h"
 #include "platform/lapic.h"
@@ -72,7 +73,7 @@ static noreturn void stop_or_reboot(void)
 /* A crash that domain 0 reports itself; domain_crash() has shown it when it was Argon's finding. */
 static void show_crash(struct vcpu *v)
 {
-    if (v->domain->hardware && !(read_once(v->pause) & BIT(VCPU_CRASHED_BIT)))
+    if (v->pv && v->domain->hardware && !(read_once(v->pause) & BIT(VCPU_CRASHED_BIT)))
         pv_crash_dump(v);
 }
 
@@ -116,15 +117,40 @@ void hooks_install(void)
 
 static void exit_work(void)
 {
-    if (!vcpu_is_idle(current()))
+    if (!vcpu_is_idle(current()) && !current()->domain->hvm)
         pv_exit_work(current());
 }
 
-static const struct guest_switch_ops switch_ops_pv = {
-    .from = pv_switch_from,
-    .to = pv_switch_to,
+static void switch_from(struct vcpu *v)
+{
+    if (v->domain->hvm)
+        hvm_switch_from(v);
+    else
+        pv_switch_from(v);
+}
+
+/* A fully virtual vCPU's address space is not the hypervisor's, which goes to its own tables. */
+static void switch_to(struct vcpu *v)
+{
+    if (v->domain->hvm) {
+        pv_switch_idle();
+        hvm_switch_to(v);
+    } else {
+        pv_switch_to(v);
+    }
+}
+
+static const struct guest_switch_ops switch_ops = {
+    .from = switch_from,
+    .to = switch_to,
     .idle = pv_switch_idle,
 };
+
+static void crash_dump(struct vcpu *v)
+{
+    if (v->pv)
+        pv_crash_dump(v);
+}
 
 static struct refuse_ring *current_ring(void)
 {
@@ -146,9 +172,12 @@ void hooks_init_domains(void)
     domain_parts[3] = &grant_part;
     domain_parts[4] = &pv_part;
     event_pirq_ops = &pirq_event_ops;
-    guest_switch_ops = &switch_ops_pv;
+    domain_parts[5] = &hvm_part;
+    guest_switch_ops = &switch_ops;
+    guest_memory_hvm = &hvm_guest_memory;
+    hvm_hypercall_call = hypercall_of_hvm;
     domain_machine_shutdown = machine_shutdown;
-    domain_crash_dump = pv_crash_dump;
+    domain_crash_dump = crash_dump;
     domain_state_changed = state_changed;
     refuse_current_ring = current_ring;
     refuse_call_name = hypercall_name;

@@ -28,6 +28,7 @@
 #include "platform/uart.h"
 #include "start/dom0.h"
 #include "start/hooks.h"
+#include "svm/start.h"
 #include "time/clock.h"
 #include "time/timer.h"
 
@@ -138,6 +139,8 @@ void init_code start_main(uint32_t magic, uint32_t info)
     start_interrupts();
     start_time();
     uart_init_irq();
+    svm_start();
+    svm_cpu_init();
     hooks_init_domains();
     dom0_build();
     display_release();

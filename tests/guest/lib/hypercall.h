@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercalls of a 64-bit PV kernel: `syscall` with the number in rax and arguments in rdi, rsi,
- * rdx, r10, r8; rcx and r11 are lost (public header arch-x86/xen-x86_64.h). Arguments that are
+/* Hypercalls of a 64-bit kernel: `syscall` (a fully virtual one, GUEST_HVM: `vmmcall`) with the
+ * number in rax and arguments in rdi, rsi, rdx, r10, r8; syscall loses rcx and r11 (public header
+ * arch-x86/xen-x86_64.h). Arguments that are
  * guest pointers are plain unsigned long or void *, so tests can pass bad ones. */
 #ifndef GUEST_LIB_HYPERCALL_H
 #define GUEST_LIB_HYPERCALL_H
 
 #include <stdint.h>
 #include <xen/xen.h>
+
+#ifdef GUEST_HVM
+#define HYPERCALL_INSTRUCTION "vmmcall"
+#else
+#define HYPERCALL_INSTRUCTION "syscall"
+#endif
 
 static inline long hypercall(unsigned long nr, unsigned long a1, unsigned long a2, unsigned long a3,
                              unsigned long a4, unsigned long a5)
@@ -15,7 +22,7 @@ static inline long hypercall(unsigned long nr, unsigned long a1, unsigned long a
     register unsigned long r10 asm("r10") = a4;
     register unsigned long r8 asm("r8") = a5;
 
-    asm volatile("syscall"
+    asm volatile(HYPERCALL_INSTRUCTION
                  : "=a"(ret), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
                  : "a"(nr)
                  : "rcx", "r11", "memory");
