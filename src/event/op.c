@@ -320,13 +320,15 @@ int event_reset(struct domain *d)
 {
     struct evtchn_table *t = d->events;
     int rc = port_close_all(d, true);
+    size_t port;
 
     if (rc)
         return rc;
     lock(&t->lock);
-    /* Another vCPU may have opened one since: it keeps the FIFO ABI until it closes that. */
-    for (uint32_t port = 1; port < t->count; port++) {
-        struct port *p = port_find(t, port);
+    /* Another vCPU may have opened one since: it keeps the FIFO ABI until it closes that. What is
+     * open by now is that one or the hypervisor's, of which there are few. */
+    bitmap_for_each (port, t->used, t->limit) {
+        const struct port *p = port_find(t, (uint32_t)port);
 
         if (p->state != EVTCHNSTAT_closed && !p->hypervisor) {
             unlock(&t->lock);

@@ -282,10 +282,8 @@ int port_close_all(struct domain *d, bool guest)
         p = port_find(t, port);
         close = p && p->state != EVTCHNSTAT_closed && !(guest && p->hypervisor);
         unlock(&t->lock);
-        if (!close)
-            continue;
         /* Somebody else may have closed it meanwhile: just as well. */
-        if (port_close(d, port, guest))
+        if (close && port_close(d, port, guest))
             continue;
         if (++done % 64 == 0 && hypercall_preempt())
             return -ERESTART;
