@@ -4,7 +4,7 @@
 
 #include "lib/types.h"
 
-/* 80 x 25 characters at physical 0xb8000. -ENODEV: not wanted; -ENOMEM. */
+/* 80 x 25 characters at physical 0xb8000; needs no memory. -ENODEV: not wanted. */
 int must_check vga_init(void);
 
 struct lfb_format {

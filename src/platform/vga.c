@@ -3,7 +3,7 @@
  * interface, alphanumeric modes; CRT controller registers 0e and 0f hold the cursor. */
 #include "hw/ops.h"
 #include "lib/errno.h"
-#include "memory/map.h"
+#include "memory/layout.h"
 #include "platform/display.h"
 #include "platform/screen.h"
 #include "platform/uart.h"
@@ -48,9 +48,9 @@ int vga_init(void)
 {
     if (!console_wanted("vga"))
         return -ENODEV;
-    memory = map_device(TEXT_BASE, COLS * ROWS * 2, PTE_CACHE_UC);
-    if (!memory)
-        return -ENOMEM;
+    /* The first 2 MiB are in the direct map from the first instruction on; MTRRs make it uncached.
+     */
+    memory = paddr_to_virt(TEXT_BASE);
     for (unsigned y = 0; y < ROWS; y++)
         for (unsigned x = 0; x < COLS; x++)
             draw(&screen, x, y, ' ');

@@ -43,6 +43,8 @@ static int init_code parse_dom0_mem(const char *s, bool negated)
 {
     struct size_wish nr = wish_nr, low = wish_min, high = wish_max;
 
+    if (negated || !*s)
+        return -EINVAL;
     while (*s) {
         struct size_wish *w = &nr;
         int rc;

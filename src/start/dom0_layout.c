@@ -144,6 +144,10 @@ void init_code dom0_populate(struct dom0 *b)
 
     b->d->memory.max_pages = max(b->max_pages, b->nr_pages);
     if (b->initrd) {
+        if (b->initrd->start & ~PAGE_MASK)
+            fatal("the boot loader has put the initial RAM disk at %#lx: it must lie at a page's "
+                  "beginning",
+                  b->initrd->start);
         populate_range(b, 0, b->initrd_pfn);
         /* The loader's copy becomes domain 0's: nothing is moved. */
         add_extent(b, b->initrd_pfn, mfn(b->initrd->start >> PAGE_SHIFT), INITRD_PAGES(b));

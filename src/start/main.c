@@ -37,7 +37,14 @@ char boot_cpu_block[CPU_BLOCK_SIZE] aligned(CPU_BLOCK_SIZE) section(".bss.block"
 
 void start_main(uint32_t magic, uint32_t info);
 
-static void init_code start_consoles(void)
+/* The text screen needs no memory, so it comes first; a frame buffer does. */
+static void init_code start_screen(void)
+{
+    if (!boot_info.framebuffer.base && vga_init())
+        log_debug("no console on the screen");
+}
+
+static void init_code start_frame_buffer(void)
 {
     const struct boot_framebuffer *f = &boot_info.framebuffer;
     struct lfb_format format = {
@@ -54,7 +61,7 @@ static void init_code start_consoles(void)
         .blue_size = f->blue_size,
     };
 
-    if (f->base ? lfb_init(&format) : vga_init())
+    if (f->base && lfb_init(&format))
         log_debug("no console on the screen");
 }
 
@@ -130,8 +137,9 @@ void init_code start_main(uint32_t magic, uint32_t info)
 {
     boot_read(magic, info);
     start_command_line();
+    start_screen();
     start_memory();
-    start_consoles();
+    start_frame_buffer();
     cpu_detect();
     spec_init();
     hooks_install();

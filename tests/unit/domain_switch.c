@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/softirq.h"
+#include "cpu/xpti.h"
 #include "memory/tlb.h"
 #include "pv_fixture.h"
 
@@ -124,6 +125,34 @@ static void the_mask_of_cpus_and_the_tlb(void **state)
     assert_false(bitmap_test(fx_domain->memory.dirty_cpus.bits, 0));
     assert_false(host_tlb_find(0, GUEST_KERNEL, &pte));
     assert_int_equal(hw_copy_from_guest(&c, GUEST_KERNEL, 1), 1);
+}
+
+/* With PCIDs a load of CR3 drops nothing by itself, and both guests use the same ones. */
+static void with_pcids(void **state)
+{
+    uint64_t pte, *l4 = heap_page(), cr4 = cpu_cr4;
+    char c;
+
+    assert_non_null(l4);
+    xpti_active = spec_xpti_domu = tlb_pcid = host_tlb = true;
+    xpti_cpu_init(l4);
+    cpu_cr4 = (read_cr4() & ~CR4_PGE) | CR4_PCIDE;
+    write_cr4(cpu_cr4);
+    wake(a);
+    assert_int_equal(read_cr3(), ROOT_KERNEL | PCID_REAL(1));
+    assert_int_equal(hw_copy_from_guest(&c, GUEST_KERNEL, 1), 0);
+    make_ready(b);
+    stop(a, VCPU_BLOCKED_BIT);
+    assert_int_equal(read_cr3(), ROOT_USER | PCID_REAL(1));
+    assert_int_equal(hw_copy_from_guest(&c, GUEST_KERNEL, 1), 1);
+    assert_int_equal(hw_copy_from_guest(&c, GUEST_USER, 1), 0);
+    stop(b, VCPU_BLOCKED_BIT);
+    assert_int_equal(read_cr3(), hv_cr3());
+    for (unsigned pcid = 0; pcid < PCID_COUNT; pcid++)
+        assert_false(host_tlb_find(pcid, GUEST_USER, &pte));
+    xpti_active = spec_xpti_domu = tlb_pcid = false;
+    xpti_unload();
+    cpu_cr4 = cr4;
 }
 
 static void the_processors_state(void **state)
@@ -260,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup(registers_go_with_the_vcpu, setup),
         cmocka_unit_test_setup(idle_has_nothing_of_a_guest, setup),
         cmocka_unit_test_setup(the_mask_of_cpus_and_the_tlb, setup),
+        cmocka_unit_test_setup(with_pcids, setup),
         cmocka_unit_test_setup(the_processors_state, setup),
         cmocka_unit_test_setup(time_is_booked, setup),
         cmocka_unit_test_setup(the_clock_page_is_new, setup),

@@ -29,7 +29,7 @@ static void crtc_write(void *data, uint64_t port, unsigned size, uint64_t val)
 static const char *text_line(unsigned y)
 {
     static char line[81];
-    const uint8_t *p = (const uint8_t *)host_mmio_memory(0xb8000) + 160 * y;
+    const uint8_t *p = (const uint8_t *)host_ram(0xb8000) + 160 * y;
 
     for (unsigned x = 0; x < 80; x++)
         line[x] = (char)p[2 * x];
@@ -41,7 +41,6 @@ static const char *text_line(unsigned y)
 static void vga(void **state)
 {
     host_machine_init(4 << 20, 1);
-    host_mmio_add(0xb8000, 4096, (struct host_device){0});
     host_port_add(0x3d4, 0x3d5, (struct host_device){NULL, crtc_write, NULL});
     param_parse("console=com1");
     assert_int_equal(vga_init(), -ENODEV);

@@ -186,6 +186,15 @@ static void bad_sizes(void **state)
         snprintf(line, sizeof(line), "dom0_mem=\"128M,max:256M,%s\"", bad[i]);
         assert_int_equal(size(line), MIB(333));
     }
+    /* No size at all. */
+    static const char *const none[] = {"dom0_mem", "dom0_mem=", "no-dom0_mem", "no-dom0_mem=1G"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
+        host_log();
+        assert_int_equal(size(none[i]), MIB(333));
+        if (!logged("bad value"))
+            fail_msg("taken: %s", none[i]);
+    }
 }
 
 static void too_little(void **state)

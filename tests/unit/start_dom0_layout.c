@@ -141,6 +141,19 @@ static void hostile(void **state)
     assert_true(refused("nothing to load"));
 }
 
+/* A loader need not align modules. Domain 0 gets whole frames: it would find its RAM disk moved. */
+static void a_ram_disk_off_its_page(void **state)
+{
+    fix_machine(64);
+    fix_linux(MIB(48), 0x100000);
+    fix_add_initrd(5000);
+    assert_int_equal(b->initrd->start & ~PAGE_MASK, 0);
+    fix_initrd.start += 0x10;
+    dom0_layout(b);
+    assert_true(host_panics(dom0_populate(b)));
+    assert_true(fix_logged("must lie at a page's beginning"));
+}
+
 /* These made the reckoning of the tables endless. */
 static void mapping_beyond_the_last_address(void **state)
 {
@@ -250,6 +263,7 @@ int main(void)
         cmocka_unit_test(many_sizes),
         cmocka_unit_test(across_an_l3),
         cmocka_unit_test(hostile),
+        cmocka_unit_test(a_ram_disk_off_its_page),
         cmocka_unit_test(mapping_beyond_the_last_address),
         cmocka_unit_test(populate),
         cmocka_unit_test(populate_from_pieces),
