@@ -18,13 +18,17 @@ $(B)/sim/%: $(B)/host/tests/sim/%.o $(B)/host/libargon.a
 	$(Q)$(CC) $(subst @,,$(SIM_LINK)) -o $@
 
 $(B)/sim/race: SIM_WRAP :=
+$(B)/sim/whole: SIM_WRAP += heap_alloc heap_zalloc heap_page heap_free heap_page_free
+$(B)/sim/whole: $(patsubst %.c,$(B)/host/%.o,$(wildcard tests/sim/world*.c)) \
+    $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 $(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 
-sim: $(B)/sim/random $(B)/sim/race
+sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race
+	$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/race --seed $(SIM_SEED)
 
-SIM_ALL := $(B)/sim/random $(B)/sim/race
+SIM_ALL := $(B)/sim/whole $(B)/sim/random $(B)/sim/race
 
 mutants: $(SIM_ALL)
 	tests/mutants/run $(B) '$(CC) $(HOST_CFLAGS)'

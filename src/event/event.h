@@ -10,7 +10,8 @@ extern const struct domain_part event_part;
 /* Raises a VIRQ: per-vCPU ones at `v`; global ones of domain 0. No effect if unbound. */
 void event_send_vcpu_virq(struct vcpu *v, unsigned virq);
 void event_send_global_virq(unsigned virq);
-/* Global VIRQ `virq` goes to d from now on, until d dies. -EINVAL: not a global one. */
+/* Global VIRQ `virq` goes to d from now on, until d dies. -EINVAL: not a global one; -ESRCH: d
+ * is dying. */
 int must_check event_set_virq_handler(struct domain *d, unsigned virq);
 /* Raises physical interrupt `pirq` of d. */
 void event_send_pirq(struct domain *d, unsigned pirq);

@@ -96,14 +96,20 @@ void event_send_global_virq(unsigned virq)
 
 int event_set_virq_handler(struct domain *d, unsigned virq)
 {
+    int rc = 0;
+
     if (virq >= NR_VIRQS || !virq_is_global(virq))
         return refuse(-EINVAL, "VIRQ %u is not a global one", virq);
     if (!d->vcpu[0])
         return refuse(-EINVAL, "domain %u has no vCPU", d->id);
     lock(&handler_lock);
-    handler[virq] = d == domain0 ? NULL : d;
+    /* Who dies forgets itself once, after it has said so. */
+    if (read_once(d->events->dying))
+        rc = refuse(-ESRCH, "VIRQ %u: domain %u is dying", virq, d->id);
+    else
+        handler[virq] = d == domain0 ? NULL : d;
     unlock(&handler_lock);
-    return 0;
+    return rc;
 }
 
 void virq_forget_handler(struct domain *d)

@@ -128,7 +128,7 @@ static int move_info(struct vcpu *v, const struct vcpu_register_vcpu_info *a)
         return -EINVAL;
     info = (void *)((char *)mfn_to_virt(m) + a->offset);
     if (v->id < LEGACY_VCPUS && v->info) {
-        memcpy(info, v->info, sizeof(*info));
+        memmove(info, v->info, sizeof(*info)); /* both may be in shared_info */
     } else {
         memset(info, 0, sizeof(*info));
         info->evtchn_upcall_mask = 1;

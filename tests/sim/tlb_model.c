@@ -13,10 +13,12 @@
 
 static struct memory {
     bool used, rw;
+    const struct domain *by_grant; /* whose entry was a grant's */
     mfn_t m;
     struct frame_owner *owner;
     mfn_t table[4]; /* on the way: the processor keeps those too */
 } remembered[TLB_MODEL_CPUS][REMEMBERED];
+bool (*tlb_model_granted)(const struct domain *d, uint64_t frame);
 static unsigned flushes_seen[TLB_MODEL_CPUS];
 
 void tlb_model_reset(void)
@@ -38,12 +40,10 @@ void tlb_model_touch(uint64_t va)
 {
     struct memory *e = &remembered[cpu_id()][pvg_random(REMEMBERED)];
     mfn_t m = mfn(host_cpu()->cr[3] >> PAGE_SHIFT), table[4];
-    uint64_t all = PTE_P | PTE_RW | PTE_U;
+    uint64_t all = PTE_P | PTE_RW | PTE_U, entry = 0;
 
     forget_flushed();
     for (unsigned level = 4; level; level--) {
-        uint64_t entry;
-
         if (level == 4 && l4_slot_is_ours(pt_index(va, 4)))
             return;
         entry = ((uint64_t *)mfn_to_virt(m))[pt_index(va, level)];
@@ -56,6 +56,8 @@ void tlb_model_touch(uint64_t va)
             return; /* a device */
     }
     *e = (struct memory){.used = true, .rw = all & PTE_RW, .m = m, .owner = frame_owner_of(m)};
+    if (entry & PTE_GRANT)
+        e->by_grant = current()->domain;
     memcpy(e->table, table, sizeof(table));
 }
 
@@ -65,6 +67,8 @@ static void check(unsigned cpu, const struct memory *e)
 
     if (frame_owner_of(e->m) != e->owner)
         sim_flaw("CPU %u remembers frame %lx, which has changed hands", cpu, e->m.n);
+    if (e->by_grant && tlb_model_granted && !tlb_model_granted(e->by_grant, e->m.n))
+        sim_flaw("CPU %u remembers frame %lx, whose grant has ended", cpu, e->m.n);
     if (e->rw && kind >= FRAME_L1 && kind <= FRAME_SEGDESC)
         sim_flaw("CPU %u may write to frame %lx, which is %u", cpu, e->m.n, kind);
     for (unsigned j = 0; j < 4; j++)

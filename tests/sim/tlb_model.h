@@ -5,12 +5,16 @@
  * frame that has changed hands, or a table on the way that the guest may write to now. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TLB_MODEL_CPUS 4u
 
+struct domain;
+
 void tlb_model_reset(void);
+/* If not NULL: does the domain map the frame by a grant still? Else none may be remembered. */
+extern bool (*tlb_model_granted)(const struct domain *d, uint64_t frame);
 /* The processor's walk of the address by this CPU, with what cr3 holds. */
 void tlb_model_touch(uint64_t va);
-/* The present vCPU's own window (GDT, LDT), which the hypervisor's tables map. */
 void tlb_model_check(void);

@@ -80,6 +80,14 @@ static void every_virq(void **state)
     assert_int_equal(event_set_virq_handler(domu->d, ~0u), -EINVAL);
 }
 
+/* Else the handler would stay behind when the domain is freed. */
+static void no_handler_that_dies(void **state)
+{
+    domu->d->events->dying = true;
+    assert_int_equal(event_set_virq_handler(domu->d, VIRQ_CONSOLE), -ESRCH);
+    domu->d->events->dying = false;
+}
+
 /* Raise, mask, unmask, clear: each port's own bits and selector, and no others. */
 static void two_level_bits(void **state)
 {
@@ -229,8 +237,9 @@ static void dump_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_virq),       TEST(two_level_bits),          TEST(beyond_the_bitmaps),
-        TEST(pirqs_at_borders), TEST(dump_shows_what_is_open), TEST(dump_has_an_end),
+        TEST(every_virq),           TEST(two_level_bits),          TEST(beyond_the_bitmaps),
+        TEST(pirqs_at_borders),     TEST(dump_shows_what_is_open), TEST(dump_has_an_end),
+        TEST(no_handler_that_dies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

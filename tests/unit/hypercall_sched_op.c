@@ -406,6 +406,18 @@ static void test_register_vcpu_info(void **state)
     assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, 0x1000), -EFAULT);
 }
 
+/* The page that all share may be the one that is registered, the new place over the old. */
+static void test_vcpu_info_over_itself(void **state)
+{
+    struct vcpu_register_vcpu_info a = {.mfn = virt_to_mfn(domu->d->shared_info).n, .offset = 32};
+    struct vcpu *v = domu->d->vcpu[0];
+
+    v->info->arch.cr2 = 0x1234;
+    assert_int_equal(VCPU(register_vcpu_info, 0, &a), 0);
+    assert_int_equal(v->info->arch.cr2, 0x1234);
+    assert_ptr_equal(v->info, (char *)domu->d->shared_info + 32);
+}
+
 static void test_runstate(void **state)
 {
     struct vcpu_register_runstate_memory_area a = {.addr.p = guest_va(7) + 100};
@@ -470,6 +482,7 @@ int main(void)
         TEST(test_pin_override),
         TEST(test_up_and_down),
         TEST(test_register_vcpu_info),
+        TEST(test_vcpu_info_over_itself),
         TEST(test_runstate),
         TEST(test_time_area),
         TEST(test_nmi_and_physid),
