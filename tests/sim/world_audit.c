@@ -28,7 +28,7 @@ static void count_mappings(const struct domain *r, uint32_t ref, uint32_t *reade
     struct domain *d;
 
     *readers = *writers = *mappings = 0;
-    for_each_domain (d)
+    list_for_each_entry (d, &domain_list, link)
         for (uint32_t i = 0; d->grants && i < d->grants->mappings; i++) {
             const struct mapping *m = mapping_at(d->grants, i);
 
@@ -191,7 +191,7 @@ void world_audit(void)
         sim_flaw("the audit disagrees");
         fputs(host_log(), stderr);
     }
-    for_each_domain (d) {
+    list_for_each_entry (d, &domain_list, link) {
         if (d->grants)
             audit_grants(d);
         if (d->events)

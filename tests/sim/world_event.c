@@ -43,7 +43,7 @@ static bool waits_for_us(domid_t dom, evtchn_port_t port)
 {
     struct domain *d;
 
-    for_each_domain (d) {
+    list_for_each_entry (d, &domain_list, link) {
         struct port *p = d->events ? port_find(d->events, port) : NULL;
 
         if (d->id == (dom == DOMID_SELF ? me->d->id : dom))

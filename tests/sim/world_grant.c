@@ -203,7 +203,7 @@ static bool fresh_grant(domid_t dom, uint32_t ref, union grant_entry_v2 *out)
 
     if (dom == DOMID_SELF)
         dom = me->d->id;
-    for_each_domain (d)
+    list_for_each_entry (d, &domain_list, link)
         if (d->id == dom)
             r = d;
     t = r ? r->grants : NULL;
