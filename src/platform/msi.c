@@ -71,6 +71,14 @@ static void control_write(const struct pci_device *d, unsigned cap, uint16_t val
 
 /* ---- MSI ---- */
 
+static void msi_mask_bit(const struct pci_device *d, uint16_t control, bool masked)
+{
+    unsigned at = d->msi_cap + MSI_MASK(control & CONTROL_64BIT);
+    uint32_t bits = pci_read(d->addr, at, 4);
+
+    pci_write(d->addr, at, 4, masked ? bits | 1 : bits & ~1u);
+}
+
 static void msi_set_masked(struct irq *irq, bool masked)
 {
     struct msi_entry *e = irq->chip_data;
@@ -79,10 +87,7 @@ static void msi_set_masked(struct irq *irq, bool masked)
 
     e->masked = masked;
     if (control & CONTROL_MASKABLE) {
-        unsigned at = d->msi_cap + MSI_MASK(control & CONTROL_64BIT);
-        uint32_t bits = pci_read(d->addr, at, 4);
-
-        pci_write(d->addr, at, 4, masked ? bits | 1 : bits & ~1u);
+        msi_mask_bit(d, control, masked);
         masked = false;
     }
     control &= (uint16_t) ~(CONTROL_MULTIPLE | CONTROL_ENABLE);
@@ -95,12 +100,17 @@ static void msi_write_message(struct msi_entry *e)
 {
     const struct pci_device *d = e->dev;
     uint16_t control = control_read(d, d->msi_cap);
-    bool wide = control & CONTROL_64BIT;
+    bool wide = control & CONTROL_64BIT, hold = (control & CONTROL_MASKABLE) && !e->masked;
 
+    /* Half a new message would go to a vector that nobody expects there. */
+    if (hold)
+        msi_mask_bit(d, control, true);
     pci_write(d->addr, d->msi_cap + MSI_ADDRESS, 4, (uint32_t)e->address);
     if (wide)
         pci_write(d->addr, d->msi_cap + MSI_ADDRESS_HIGH, 4, (uint32_t)(e->address >> 32));
     pci_write(d->addr, d->msi_cap + MSI_DATA(wide), 2, e->data);
+    if (hold)
+        msi_mask_bit(d, control, false);
 }
 
 /* ---- MSI-X ---- */

@@ -20,13 +20,20 @@
 static uint8_t config[4][4096];
 static uint32_t address;
 static uint32_t table[64];
-static unsigned handled;
+static unsigned handled, torn;
 
 static uint8_t *function(unsigned bus, unsigned devfn)
 {
     if (bus)
         return NULL;
     return devfn == 8 ? config[0] : devfn == 16 ? config[1] : devfn == 19 ? config[2] : NULL;
+}
+
+/* A message of MSI that changes while the device may send it. */
+static void watch(const uint8_t *f, unsigned at)
+{
+    torn += f == config[0] && at >= 0x54 && at < 0x5e && (f[0x52] & 1) && (f[0x53] & 1) &&
+            !(f[0x60] & 1);
 }
 
 static uint64_t port_read(void *data, uint64_t port, unsigned size)
@@ -49,8 +56,10 @@ static void port_write(void *data, uint64_t port, unsigned size, uint64_t val)
         return;
     }
     f = function(address >> 16 & 0xff, address >> 8 & 0xff);
-    if (f)
-        memcpy(f + (address & 0xfc) + (port & 3), &val, size);
+    if (!f)
+        return;
+    watch(f, (address & 0xfc) + (port & 3));
+    memcpy(f + (address & 0xfc) + (port & 3), &val, size);
 }
 
 static uint64_t ecam_read(void *data, uint64_t at, unsigned size)
@@ -67,8 +76,10 @@ static void ecam_write(void *data, uint64_t at, unsigned size, uint64_t val)
 {
     uint8_t *f = function((unsigned)(at >> 20), at >> 12 & 0xff);
 
-    if (f)
-        memcpy(f + at % 4096, &val, size);
+    if (!f)
+        return;
+    watch(f, at % 4096);
+    memcpy(f + at % 4096, &val, size);
 }
 
 static uint64_t table_read(void *data, uint64_t at, unsigned size)
@@ -78,6 +89,8 @@ static uint64_t table_read(void *data, uint64_t at, unsigned size)
 
 static void table_write(void *data, uint64_t at, unsigned size, uint64_t val)
 {
+    /* A message that changes under an entry that is not masked. */
+    torn += at / 4 % 4 != 3 && !(table[at / 16 * 4 + 3] & 1);
     table[at / 4] = (uint32_t)val;
 }
 
@@ -235,6 +248,45 @@ static void msi(void **state)
     assert_int_equal(get(0, 0x52, 2) & 1, 0);
 }
 
+/* Another CPU takes it: the device is told where to send, and nothing is unmasked by that. What can
+ * be masked is masked while its message changes, or half of a message could be sent. */
+static void moved(void **state)
+{
+    struct pci_device *d = pci_device_find(nic);
+    struct irq *irq;
+    unsigned before;
+
+    cpu_apic_id[1] = 0x42;
+    assert_int_equal(msi_setup(d, 1, &irq), 0);
+    assert_int_equal(irq_request(irq, handler, NULL), 0);
+    before = torn;
+    assert_int_equal(irq_set_cpu(irq, 1), 0);
+    assert_int_equal(torn, before);
+    assert_int_equal(get(0, 0x54, 4), 0xfee42000);
+    assert_int_equal(get(0, 0x58, 4), 0);
+    assert_int_equal(get(0, 0x5c, 2), irq->vector);
+    assert_int_equal(get(0, 0x60, 4) & 1, 0);
+    irq_mask(irq);
+    assert_int_equal(irq_set_cpu(irq, 0), 0);
+    assert_int_equal(get(0, 0x60, 4) & 1, 1);
+    msi_teardown(irq);
+
+    assert_int_equal(msix_setup(d, 2, TABLE_BASE, &irq), 0);
+    assert_int_equal(irq_request(irq, handler, NULL), 0);
+    before = torn;
+    assert_int_equal(irq_set_cpu(irq, 1), 0);
+    assert_int_equal(table[2 * 4], 0xfee42000);
+    assert_int_equal(table[2 * 4 + 1], 0);
+    assert_int_equal(table[2 * 4 + 2], irq->vector);
+    assert_int_equal(table[2 * 4 + 3], 0);
+    irq_mask(irq);
+    assert_int_equal(irq_set_cpu(irq, 0), 0);
+    assert_int_equal(table[2 * 4 + 3], 1);
+    assert_int_equal(torn, before);
+    msi_teardown(irq);
+    assert_int_equal(table[2 * 4 + 3], 1); /* it can send nothing any more */
+}
+
 static void msi_without_mask_bit(void **state)
 {
     struct pci_device *d = pci_device_find(nic);
@@ -330,7 +382,7 @@ int main(void)
         cmocka_unit_test(two_ways), cmocka_unit_test(capabilities),
         cmocka_unit_test(scan),     cmocka_unit_test(msi),
         cmocka_unit_test(msix),     cmocka_unit_test(msi_without_mask_bit),
-        cmocka_unit_test(filter),
+        cmocka_unit_test(moved),    cmocka_unit_test(filter),
     };
     return cmocka_run_group_tests_name("platform_pci", tests, set_up, NULL);
 }
