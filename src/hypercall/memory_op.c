@@ -134,6 +134,13 @@ static memory_fn *const ops[] = {
     [XENMEM_acquire_resource] = memory_acquire_resource,
 };
 
+/* What has progress in the upper bits of the command. */
+static bool continues(uint32_t op)
+{
+    return op == XENMEM_increase_reservation || op == XENMEM_decrease_reservation ||
+           op == XENMEM_populate_physmap || op == XENMEM_acquire_resource;
+}
+
 long memory_op(uint64_t cmd, uint64_t arg)
 {
     uint32_t op = cmd & MEMORY_OP_MASK;
@@ -142,5 +149,7 @@ long memory_op(uint64_t cmd, uint64_t arg)
 
     if (!fn)
         return refuse(-ENOSYS, "memory_op %u", op);
+    if (start && !continues(op))
+        return refuse(-EINVAL, "memory_op %u has no progress of %lu", op, start);
     return fn(op, start, arg);
 }

@@ -173,7 +173,8 @@ uint32_t pv_io_read(struct vcpu *v, uint16_t port, unsigned bytes)
     if (bytes == 1)
         return ones(1);
     bytes /= 2;
-    return pv_io_read(v, port, bytes) | pv_io_read(v, port + bytes, bytes) << (8 * bytes);
+    val = port + bytes > UINT16_MAX ? ones(bytes) : pv_io_read(v, port + bytes, bytes);
+    return pv_io_read(v, port, bytes) | val << (8 * bytes);
 }
 
 void pv_io_write(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t val)
@@ -191,5 +192,6 @@ void pv_io_write(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t val)
         return;
     bytes /= 2;
     pv_io_write(v, port, bytes, val);
-    pv_io_write(v, port + bytes, bytes, val >> (8 * bytes));
+    if (port + bytes <= UINT16_MAX) /* behind the last port is nothing, not the first */
+        pv_io_write(v, port + bytes, bytes, val >> (8 * bytes));
 }

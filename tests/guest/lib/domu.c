@@ -68,13 +68,6 @@ uint64_t free_pages(void)
     return op.u.physinfo.free_pages;
 }
 
-void sleep_ms(unsigned int ms)
-{
-    struct sched_poll poll = {.timeout = time_now() + ms * 1000000ul};
-
-    hc_sched_op(SCHEDOP_poll, &poll);
-}
-
 uint64_t free_pages_settled(void)
 {
     uint64_t before, now = free_pages();

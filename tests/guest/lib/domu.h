@@ -32,7 +32,6 @@ long sysctl(struct xen_sysctl *op, uint32_t cmd);
 /* Pages that no domain has; the second waits until those that come back later have done so. */
 uint64_t free_pages(void);
 uint64_t free_pages_settled(void);
-void sleep_ms(unsigned int ms);
 /* 0, or -XEN_ESRCH when there is no domain of just this number. */
 long domain_info(domid_t id, struct xen_domctl_getdomaininfo *info);
 

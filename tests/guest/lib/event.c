@@ -131,3 +131,28 @@ uint64_t time_now(void)
     } while (version != t->version);
     return base;
 }
+
+void sleep_ms(unsigned int ms)
+{
+    struct sched_poll poll = {.timeout = time_now() + ms * 1000000ul};
+
+    hc_sched_op(SCHEDOP_poll, &poll);
+}
+
+void expect_timer(void)
+{
+    unsigned int port = event_bind_virq(VIRQ_TIMER), n;
+    uint64_t when = time_now() + 2000000;
+
+    hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
+    need_eq(event_unmask(port), 0);
+    n = event_count[port];
+    need_eq(hc_set_timer_op(when), 0);
+    events_enable();
+    while (event_count[port] == n && time_now() < when + 1000000000)
+        hc_sched_op(SCHEDOP_block, NULL);
+    events_disable();
+    expect(event_count[port] > n);
+    expect(time_now() >= when);
+    need_eq(event_close(port), 0);
+}

@@ -240,6 +240,8 @@ unsigned int event_bind_virq(unsigned int virq);
 unsigned int event_alloc_self(void);
 void event_upcall(struct regs *regs);
 uint64_t time_now(void); /* system time, ns */
+void sleep_ms(unsigned int ms);
+void expect_timer(void); /* that a timer still wakes a blocked vcpu */
 
 static inline uint64_t rdtsc(void)
 {
