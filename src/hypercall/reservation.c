@@ -204,9 +204,8 @@ long memory_claim_pages(uint32_t op, uint64_t start, uint64_t arg)
         return refuse(-EPERM, "claim for domain %u", a.domid);
     if (handle_va(a.extent_start) || a.extent_order || a.mem_flags)
         return refuse(-EINVAL, "claim: list, order %u or flags %x", a.extent_order, a.mem_flags);
-    rc = memory_domain(a.domid, &d);
-    if (rc)
-        return rc;
+    if (memory_domain(a.domid, &d))
+        return refuse(-EINVAL, "claim for domain %u, which is not there", a.domid);
     /* The claim names the whole size of the domain; what it has is part of that. */
     pages = read_once(d->memory.pages);
     if (a.nr_extents && a.nr_extents <= pages)

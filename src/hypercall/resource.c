@@ -90,6 +90,10 @@ long memory_acquire_resource(uint32_t op, uint64_t start, uint64_t arg)
         return refuse(-EINVAL, "resource: padding is %x", a.pad);
     if (!current()->domain->privileged)
         return refuse(-EPERM, "resource of domain %u", a.domid);
+    if (a.domid == DOMID_SELF)
+        return refuse(-ESRCH, "resource of the caller itself");
+    if (a.type > XENMEM_resource_vmtrace_buf) /* the one error that libxc has another way for */
+        return refuse(-EOPNOTSUPP, "resource of type %u", a.type);
     rc = memory_domain(a.domid, &d);
     if (rc)
         return rc;

@@ -435,6 +435,8 @@ static void test_resource(void **state)
     assert_int_equal(CALL(acquire_resource, &a), -EPERM); /* unprivileged */
     guest_be(dom0, 0);
     assert_int_equal(CALL(acquire_resource, &a), -EPERM); /* itself */
+    a.domid = DOMID_SELF;
+    assert_int_equal(CALL(acquire_resource, &a), -ESRCH);
     a.domid = 99;
     assert_int_equal(CALL(acquire_resource, &a), -ESRCH);
     a.domid = 5;
@@ -460,6 +462,9 @@ static void test_resource(void **state)
     a.id = 0;
     a.type = XENMEM_resource_ioreq_server;
     assert_int_equal(CALL(acquire_resource, &a), -EINVAL);
+    a.type = 99;
+    assert_int_equal(CALL(acquire_resource, &a), -EOPNOTSUPP);
+    assert_int_equal(memory_op(XENMEM_exchange | 1 << 6, guest_va(0)), -EINVAL);
     a.type = XENMEM_resource_grant_table;
     a.pad = 1;
     assert_int_equal(CALL(acquire_resource, &a), -EINVAL);
