@@ -86,6 +86,9 @@ void test_main(void)
     user_int(3, 0x43, true);
     user_int(6, 0x80, true);
     user_int(9, 3, true);
+    /* A breakpoint arrives whatever the level of its entry. */
+    need_eq(trap_set(VEC_BP, 0, trap_stub(VEC_BP)), 0);
+    user_int(9, 3, true);
     if (emulator_bug)
         printf("QEMU issue 1382 shows\n");
     test_pass();
