@@ -10,6 +10,7 @@ extern char __start_percpu[] __attribute__((weak)), __stop_percpu[] __attribute_
 uintptr_t percpu_offset[MAX_CPUS];
 struct cpu_mask cpus_present;
 struct cpu_mask cpus_online;
+struct cpu_mask cpus_active;
 unsigned cpu_count;
 struct cpu_local *cpu_locals[MAX_CPUS];
 

@@ -32,8 +32,10 @@ struct cpu_mask {
     unsigned long bits[BITMAP_LONGS(MAX_CPUS)];
 };
 
-extern struct cpu_mask cpus_present;           /* [I] after start-up: known and usable */
-extern struct cpu_mask cpus_online;            /* [a] running */
+/* Each a part of the one before. */
+extern struct cpu_mask cpus_present;           /* [a] known, and not found unusable */
+extern struct cpu_mask cpus_online;            /* [a] running, for good: they serve requests */
+extern struct cpu_mask cpus_active;            /* [a] in service: the scheduler may use them */
 extern unsigned cpu_count;                     /* [I] highest CPU number + 1 */
 extern struct cpu_local *cpu_locals[MAX_CPUS]; /* [I] set before the CPU comes up */
 

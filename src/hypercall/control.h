@@ -19,6 +19,15 @@ struct cpu_policy;
 bool must_check control_enter(void);
 void control_leave(void);
 
+/* Putting CPUs into service and out of it: start/cpus.h. [I] NULL: they stay as they are */
+struct cpu_service_ops {
+    int (*online)(unsigned cpu);
+    int (*offline)(unsigned cpu);
+};
+extern const struct cpu_service_ops *cpu_service_ops;
+/* Under the control lock. */
+long control_cpu_service(uint32_t cpu, bool online);
+
 /* What the tools know of a domain. */
 void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 

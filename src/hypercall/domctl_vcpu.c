@@ -187,7 +187,7 @@ long domctl_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
         return rc;
     if (sched_set_affinity(&v->unit, &hard, &soft))
         return refuse(-EINVAL, "affinity of vCPU %u of domain %u: no CPU", v->id, d->id);
-    bitmap_and(hard.bits, hard.bits, cpus_online.bits, MAX_CPUS);
+    bitmap_and(hard.bits, hard.bits, cpus_active.bits, MAX_CPUS);
     bitmap_and(soft.bits, soft.bits, hard.bits, MAX_CPUS);
     return write_affinity(a, &hard, &soft);
 }

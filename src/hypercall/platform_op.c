@@ -6,6 +6,7 @@
 
 #include "base/symbols.h"
 #include "domain/guest_copy.h"
+#include "hypercall/control.h"
 #include "hypercall/ops.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -139,7 +140,7 @@ static long op_get_cpuinfo(struct xen_platform_op *op)
     if (!cpu_is_present(cpu))
         return 0;
     cpu = (uint32_t)index_nospec(cpu, MAX_CPUS);
-    p->flags = bitmap_test(cpus_online.bits, cpu) ? XEN_PCPU_FLAGS_ONLINE : 0;
+    p->flags = bitmap_test(cpus_active.bits, cpu) ? XEN_PCPU_FLAGS_ONLINE : 0;
     p->apic_id = cpu_apic_id[cpu];
     for (unsigned i = 0; i < acpi_info.nr_cpus; i++)
         if (acpi_info.cpu[i].enabled && acpi_info.cpu[i].apic_id == p->apic_id)
@@ -173,24 +174,28 @@ static long op_get_cpu_version(struct xen_platform_op *op)
     return 0;
 }
 
+/* -ERESTART: a tool's call is under way, or this one goes on elsewhere. */
+static long cpu_service(uint32_t cpu, bool online)
+{
+    long rc;
+
+    if (!control_enter()) {
+        (void)!hypercall_preempt();
+        return -ERESTART;
+    }
+    rc = control_cpu_service(cpu, online);
+    control_leave();
+    return rc;
+}
+
 static long op_cpu_online(struct xen_platform_op *op)
 {
-    uint32_t cpu = op->u.cpu_ol.cpuid;
-
-    if (!cpu_is_present(cpu))
-        return refuse(-EINVAL, "there is no processor %u", cpu);
-    if (!bitmap_test(cpus_online.bits, index_nospec(cpu, MAX_CPUS)))
-        return refuse(-EBUSY, "processor %u cannot be started later", cpu);
-    return 0;
+    return cpu_service(op->u.cpu_ol.cpuid, true);
 }
 
 static long op_cpu_offline(struct xen_platform_op *op)
 {
-    uint32_t cpu = op->u.cpu_ol.cpuid;
-
-    if (!cpu_is_present(cpu))
-        return refuse(-EINVAL, "there is no processor %u", cpu);
-    return refuse(-EBUSY, "processor %u cannot be stopped", cpu);
+    return cpu_service(op->u.cpu_ol.cpuid, false);
 }
 
 /* ---- the rest ---- */
@@ -264,6 +269,8 @@ long platform_op(uint64_t arg)
         if (calls[i].cmd != op.cmd)
             continue;
         rc = calls[i].fn(&op);
+        if (rc == -ERESTART)
+            return hypercall_continue_with(__HYPERVISOR_platform_op, arg);
         if (rc == 0 && calls[i].reply && guest_write(arg, &op, sizeof(op)))
             rc = -EFAULT;
         return rc;

@@ -233,7 +233,7 @@ static long op_pin_override(struct vcpu *v, uint64_t arg)
         return refuse(-EPERM, "pin override: domain %u has no hardware", v->domain->id);
     if (guest_read(&a, arg, sizeof(a)))
         return -EFAULT;
-    if (a.pcpu >= MAX_CPUS || (a.pcpu >= 0 && !bitmap_test(cpus_online.bits, (size_t)a.pcpu)))
+    if (a.pcpu >= MAX_CPUS || (a.pcpu >= 0 && !bitmap_test(cpus_active.bits, (size_t)a.pcpu)))
         return refuse(-EINVAL, "pin override: no CPU %d", a.pcpu);
     if (a.pcpu < 0)
         sched_move(&v->unit, cpu_id(), false);

@@ -69,6 +69,8 @@ long sysctl(uint64_t arg)
     }
     rc = call->fn(&op);
     control_leave();
+    if (rc == -ERESTART)
+        return hypercall_continue_with(__HYPERVISOR_sysctl, arg);
     if ((!rc || rc == -ENOBUFS) && call->reply && guest_write(arg, &op, sizeof(op)))
         rc = -EFAULT;
     return rc;

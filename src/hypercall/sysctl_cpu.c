@@ -6,9 +6,11 @@
 #include "hypercall/control.h"
 
 #include "cpu/policy.h"
+#include "cpu/topology.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/buddy.h"
+#include "platform/lapic.h"
 
 #define NO_DISTANCE  10u /* from a node to itself, in the units of ACPI's SLIT */
 #define RATELIMIT_US 1000u
@@ -46,8 +48,8 @@ long sysctl_cputopoinfo(struct xen_sysctl *op)
     for (uint32_t i = 0; list && i < min(a->num_cpus, cpu_count); i++) {
         bool there = bitmap_test(cpus_present.bits, i);
         const xen_sysctl_cputopo_t t = {
-            .core = there ? i : XEN_INVALID_CORE_ID,
-            .socket = there ? 0 : XEN_INVALID_SOCKET_ID,
+            .core = there ? topology_core(cpu_apic_id[i]) : XEN_INVALID_CORE_ID,
+            .socket = there ? topology_socket(cpu_apic_id[i]) : XEN_INVALID_SOCKET_ID,
             .node = there ? 0 : XEN_INVALID_NODE_ID,
         };
 
@@ -107,7 +109,7 @@ static long pool_info(struct xen_sysctl_cpupool_op *a)
         next = d->id;
         domain_put(d);
     }
-    return control_mask_write(&a->cpumap, &cpus_online);
+    return control_mask_write(&a->cpumap, &cpus_active);
 }
 
 long sysctl_cpupool_op(struct xen_sysctl *op)

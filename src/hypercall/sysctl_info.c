@@ -6,9 +6,11 @@
 #include "base/log.h"
 #include "boot/boot_info.h"
 #include "cpu/policy.h"
+#include "cpu/topology.h"
 #include "hypercall/debug_keys.h"
 #include "lib/string.h"
 #include "memory/buddy.h"
+#include "platform/lapic.h"
 #include "time/clock.h"
 
 #define COPY_BYTES 512u
@@ -56,15 +58,30 @@ static uint32_t last_cpu(void)
     return last;
 }
 
+/* Of CPU 0: the others are taken to be like it. */
+static void count_neighbours(uint32_t *threads, uint32_t *cores)
+{
+    uint32_t in_core = 0, in_socket = 0, apic = cpu_apic_id[0];
+    unsigned cpu;
+
+    bitmap_for_each (cpu, cpus_present.bits, MAX_CPUS) {
+        if (topology_socket(cpu_apic_id[cpu]) != topology_socket(apic))
+            continue;
+        in_socket++;
+        in_core += topology_core(cpu_apic_id[cpu]) == topology_core(apic);
+    }
+    *threads = max(in_core, 1u);
+    *cores = max(in_socket / *threads, 1u);
+}
+
 long sysctl_physinfo(struct xen_sysctl *op)
 {
     struct xen_sysctl_physinfo *a = &op->u.physinfo;
     uint32_t words[FEATURE_WORDS];
 
     memset(a, 0, sizeof(*a));
-    a->threads_per_core = 1;
-    a->nr_cpus = (uint32_t)bitmap_weight(cpus_online.bits, MAX_CPUS);
-    a->cores_per_socket = a->nr_cpus;
+    count_neighbours(&a->threads_per_core, &a->cores_per_socket);
+    a->nr_cpus = (uint32_t)bitmap_weight(cpus_active.bits, MAX_CPUS);
     a->max_cpu_id = last_cpu();
     a->nr_nodes = 1;
     a->cpu_khz = (uint32_t)(time_tsc_hz / 1000);

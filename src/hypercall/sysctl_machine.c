@@ -1,30 +1,75 @@
 /* SPDX-License-Identifier: MIT */
-/* sysctl: what may be changed of the machine while it runs, and cannot be here: CPUs and frames
- * stay, idle is by HLT, no patch is ever loaded. What is asked is answered; what is to be changed
- * is done if it is so already, and refused else. Public sysctl.h. */
+/* sysctl: what may be changed of the machine while it runs: which CPUs are in service. The rest
+ * cannot be here: frames stay, idle is by HLT, no patch is ever loaded. What is asked is answered;
+ * what is to be changed is done if it is so already, and refused else. Public sysctl.h. */
 #include "hypercall/control.h"
 
+#include "cpu/topology.h"
 #include "frame/frame.h"
+#include "platform/lapic.h"
 
 #define QUERY_FRAMES 65536u /* of one call */
 #define MAX_CSTATE   1u     /* HLT */
 #define OF_STATE     0u     /* pm_op.cpuid: the deepest C-state, or the deepest of its variants */
 #define OF_SUBSTATE  1u
 
+const struct cpu_service_ops *cpu_service_ops;
+
+/* ---- processors ---- */
+
+long control_cpu_service(uint32_t cpu, bool online)
+{
+    bool active;
+
+    if (cpu >= MAX_CPUS || !bitmap_test(cpus_present.bits, index_nospec(cpu, MAX_CPUS)))
+        return refuse(-EINVAL, "there is no CPU %u", cpu);
+    cpu = (uint32_t)index_nospec(cpu, MAX_CPUS);
+    active = bitmap_test(cpus_active.bits, cpu);
+    if (online && active)
+        return refuse(-EEXIST, "CPU %u is online", cpu);
+    if (!online && !active)
+        return refuse(-EINVAL, "CPU %u is offline", cpu);
+    if (!online && cpu == 0)
+        return refuse(-EINVAL, "CPU 0 stays online");
+    if (!cpu_service_ops)
+        return refuse(-EOPNOTSUPP, "CPU %u stays as it is", cpu);
+    return online ? cpu_service_ops->online(cpu) : cpu_service_ops->offline(cpu);
+}
+
+/* All threads of cores that are not the first. */
+static long smt_service(bool online)
+{
+    bool any = false;
+    unsigned cpu;
+    long rc = 0;
+
+    bitmap_for_each (cpu, cpus_present.bits, MAX_CPUS) {
+        if (!topology_thread(cpu_apic_id[cpu]))
+            continue;
+        any = true;
+        if (!rc && bitmap_test(cpus_active.bits, cpu) != online)
+            rc = control_cpu_service(cpu, online);
+    }
+    return any ? rc : refuse(-EOPNOTSUPP, "cores of this machine have one thread each");
+}
+
 long sysctl_cpu_hotplug(struct xen_sysctl *op)
 {
     const struct xen_sysctl_cpu_hotplug *a = &op->u.cpu_hotplug;
-    bool smt =
-        a->op == XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE || a->op == XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE;
 
-    if (!smt && (a->cpu >= MAX_CPUS || !bitmap_test(cpus_present.bits, a->cpu)))
-        return refuse(-EINVAL, "there is no CPU %u", a->cpu);
-    if (a->op == XEN_SYSCTL_CPU_HOTPLUG_ONLINE && bitmap_test(cpus_online.bits, a->cpu))
-        return refuse(-EEXIST, "CPU %u is online", a->cpu);
-    if (a->op == XEN_SYSCTL_CPU_HOTPLUG_OFFLINE && !a->cpu)
-        return refuse(-EINVAL, "CPU 0 stays online");
-    return refuse(-EOPNOTSUPP, "hot plug of CPU %u, operation %u", a->cpu, a->op);
+    switch (a->op) {
+    case XEN_SYSCTL_CPU_HOTPLUG_ONLINE:
+    case XEN_SYSCTL_CPU_HOTPLUG_OFFLINE:
+        return control_cpu_service(a->cpu, a->op == XEN_SYSCTL_CPU_HOTPLUG_ONLINE);
+    case XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE:
+    case XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE:
+        return smt_service(a->op == XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE);
+    default:
+        return refuse(-EOPNOTSUPP, "CPU hot plug: operation %u", a->op);
+    }
 }
+
+/* ---- memory and power ---- */
 
 long sysctl_page_offline_op(struct xen_sysctl *op)
 {

@@ -13,8 +13,9 @@
 #include "memory/map.h"
 #include "memory/tlb.h"
 
-#define MB2 (2ul << 20)
-#define GB1 (1ul << 30)
+#define LOW_END (640ul << 10) /* of what an 8086 has */
+#define MB2     (2ul << 20)
+#define GB1     (1ul << 30)
 
 #define PTE_TABLE  (PTE_P | PTE_RW | PTE_U | PTE_A | PTE_D)
 #define PTE_KERNEL (PTE_P | PTE_A | PTE_D | PTE_G)
@@ -227,6 +228,14 @@ void init_code memory_start(size_t record)
     tlb_flush_cpu();
     memset(M2P, 0xff, ROUND_UP(m2p_size, MB2));
     give_all();
+}
+
+paddr_t init_code memory_low_page(void)
+{
+    for (paddr_t p = LOW_END; (p -= PAGE_SIZE) != 0;)
+        if (memory_is_ram(mfn(p >> PAGE_SHIFT)) && !conflict(p, p + PAGE_SIZE))
+            return p;
+    return 0;
 }
 
 void memory_give(paddr_t start, paddr_t end)

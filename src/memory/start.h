@@ -12,5 +12,8 @@ void memory_start(size_t record);
 void memory_give(paddr_t start, paddr_t end);
 /* The image's start-up part; the caller runs none of it any more. */
 void memory_give_init(void);
+/* A page of RAM below 640 KiB that nobody uses, 0: there is none. The first MiB is in no allocator.
+ */
+paddr_t memory_low_page(void);
 /* Is the frame RAM by the firmware's map? */
 bool memory_is_ram(mfn_t m);

@@ -324,6 +324,16 @@ int irq_set_cpu(struct irq *irq, unsigned cpu)
     return vector < 0 ? vector : 0;
 }
 
+void irq_leave_cpu(unsigned cpu, unsigned to)
+{
+    for (unsigned v = VECTOR_DYNAMIC; v <= VECTOR_DYNAMIC_LAST; v++) {
+        struct irq *irq = read_once(per_cpu_ptr(vectors, cpu)->irq[v]);
+
+        if (irq && read_once(irq->cpu) == cpu && irq_set_cpu(irq, to))
+            log_warn("CPU %u: no vector is free for interrupt %u of CPU %u", to, irq->number, cpu);
+    }
+}
+
 /* ---- dispatch ---- */
 
 void irq_vector_set(unsigned vector, void (*fn)(void))

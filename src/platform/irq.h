@@ -70,6 +70,9 @@ void irq_end(struct irq *irq);
 /* From now on it comes to `cpu`. -ENOSPC; the old route then stays. */
 int must_check irq_set_cpu(struct irq *irq, unsigned cpu);
 
+/* What comes to `cpu` comes to `to` from now on. One that cannot move stays, with a line. */
+void irq_leave_cpu(unsigned cpu, unsigned to);
+
 /* Handlers of the fixed vectors (VECTOR_FIXED and above), of all CPUs. */
 void irq_vector_set(unsigned vector, void (*fn)(void));
 /* Every interrupt vector from 0x20 on comes here, from cpu/ with interrupts off. */

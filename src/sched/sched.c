@@ -129,7 +129,7 @@ static unsigned find_idle_cpu(const struct sched_unit *u, unsigned cpu)
 {
     unsigned i, found = cpu;
 
-    for_each_cpu (i) {
+    bitmap_for_each (i, cpus_active.bits, MAX_CPUS) {
         struct run_queue *q = queue_of(i);
         struct sched_unit *cur = read_once(q->current);
 
@@ -276,7 +276,7 @@ int sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
     struct run_queue *q;
     bool there;
 
-    bitmap_and(can.bits, hard->bits, cpus_online.bits, MAX_CPUS);
+    bitmap_and(can.bits, hard->bits, cpus_active.bits, MAX_CPUS);
     if (bitmap_empty(can.bits, MAX_CPUS))
         return -EINVAL;
     q = unit_lock(u);

@@ -49,11 +49,11 @@ void sched_wake(struct sched_unit *u);
 /* The running unit goes behind the others of its CPU. (sched_yield is a name of POSIX.) */
 void sched_unit_yield(void);
 /* Moves the unit to the queue of `cpu`, which is online, and keeps it there if `pin`. A running
- * unit moves when it is next switched out. */
+ * unit moves when it is next switched out. The CPU is active. */
 void sched_move(struct sched_unit *u, unsigned cpu, bool pin);
 
 /* Where the unit may run, and where it had better: it moves if it is elsewhere. -EINVAL: `hard`
- * names no CPU that is online. */
+ * names no CPU that is active. */
 int must_check sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
                                   const struct cpu_mask *soft);
 

@@ -108,7 +108,7 @@ PARAM_CUSTOM("dom0", parse_dom0);
 
 unsigned init_code dom0_vcpus(void)
 {
-    uint64_t n = bitmap_weight(cpus_present.bits, MAX_CPUS);
+    uint64_t n = bitmap_weight(cpus_active.bits, MAX_CPUS);
 
     return (unsigned)min(max(n, vcpus_min), vcpus_max);
 }

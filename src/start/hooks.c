@@ -9,6 +9,7 @@
 #include "domain/guest_copy.h"
 #include "event/event.h"
 #include "grant/grant.h"
+#include "hypercall/control.h"
 #include "hypercall/debug_keys.h"
 #include "hypercall/hypercall.h"
 #include "hypercall/ops.h"
@@ -21,6 +22,7 @@
 #include "platform/uart.h"
 #include "platform/vectors.h"
 #include "pv/pv.h"
+#include "start/cpus.h"
 #include "time/timer.h"
 
 #include "base/param.h"
@@ -115,6 +117,11 @@ void hooks_install(void)
 
 /* ---- domains ---- */
 
+static const struct cpu_service_ops cpu_service = {
+    .online = cpus_online_one,
+    .offline = cpus_offline_one,
+};
+
 static void exit_work(void)
 {
     if (!vcpu_is_idle(current()) && !current()->domain->hvm)
@@ -176,6 +183,7 @@ void hooks_init_domains(void)
     guest_switch_ops = &switch_ops;
     guest_memory_hvm = &hvm_guest_memory;
     hvm_hypercall_call = hypercall_of_hvm;
+    cpu_service_ops = &cpu_service;
     domain_machine_shutdown = machine_shutdown;
     domain_crash_dump = crash_dump;
     domain_state_changed = state_changed;

@@ -26,6 +26,7 @@
 #include "platform/power.h"
 #include "platform/rtc.h"
 #include "platform/uart.h"
+#include "start/cpus.h"
 #include "start/dom0.h"
 #include "start/hooks.h"
 #include "svm/start.h"
@@ -86,6 +87,7 @@ static void init_code start_percpu(void)
     cpu_count = 1;
     bitmap_set(cpus_present.bits, 0);
     bitmap_set(cpus_online.bits, 0);
+    bitmap_set(cpus_active.bits, 0);
 }
 
 static void init_code start_memory(void)
@@ -150,6 +152,7 @@ void init_code start_main(uint32_t magic, uint32_t info)
     svm_start();
     svm_cpu_init();
     hooks_init_domains();
+    cpus_start();
     dom0_build();
     display_release();
     if (domain_unpause(domain0))

@@ -94,7 +94,7 @@ void host_cpu_select(unsigned n)
 
 void cpu_pause(void)
 {
-    host_tsc += host_tsc_step;
+    __atomic_add_fetch(&host_tsc, host_tsc_step, __ATOMIC_SEQ_CST);
     /* Other CPUs are threads, maybe more than the host has cores. */
     if (++pauses % 16 == 0)
         sched_yield();
@@ -133,7 +133,7 @@ void cpu_idle_halt(void)
 
 uint64_t rdtsc(void)
 {
-    return host_tsc += host_tsc_step;
+    return __atomic_add_fetch(&host_tsc, host_tsc_step, __ATOMIC_SEQ_CST) + host_cpu()->tsc_adjust;
 }
 
 uint64_t rdtsc_ordered(void)
@@ -297,6 +297,8 @@ static uint64_t *special_msr(uint32_t number)
         return &host_cpu()->gs_kernel;
     case MSR_TSC:
         return &host_tsc;
+    case MSR_TSC_ADJUST:
+        return &host_cpu()->tsc_adjust;
     }
     return NULL;
 }
@@ -675,6 +677,7 @@ static void init_cpu(unsigned n)
     cpu_locals[n] = c->local;
     bitmap_set(cpus_present.bits, n);
     bitmap_set(cpus_online.bits, n);
+    bitmap_set(cpus_active.bits, n);
 }
 
 void host_machine_init(size_t ram_bytes, unsigned cpus)
@@ -683,6 +686,7 @@ void host_machine_init(size_t ram_bytes, unsigned cpus)
         die("a machine cannot have this many CPUs:", cpus);
     bitmap_zero(cpus_present.bits, MAX_CPUS);
     bitmap_zero(cpus_online.bits, MAX_CPUS);
+    bitmap_zero(cpus_active.bits, MAX_CPUS);
     init_memory(ram_bytes);
     host_tlb_reset();
     init_cpuid();

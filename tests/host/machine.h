@@ -25,6 +25,7 @@ struct host_cpu {
     uint16_t ds, es, fs, gs, ldt, tr;
     struct table_register gdt, idt;
     bool interrupts;        /* EFLAGS.IF */
+    uint64_t tsc_adjust;    /* its TSC is ahead of host_tsc by this */
     unsigned flushes;       /* CR3 loads without NOFLUSH and full flushes */
     unsigned invalidations; /* INVLPG */
     uint8_t xstate[4096];

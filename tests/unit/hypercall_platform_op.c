@@ -14,6 +14,7 @@
 #include "base/param.h"
 #include "base/symbols.h"
 #include "boot/boot_info.h"
+#include "hypercall/control.h"
 #include "hypercall/ops.h"
 #include "lib/errno.h"
 #include "platform/acpi.h"
@@ -159,12 +160,6 @@ static void processors(void **state)
     assert_int_equal(op.u.pcpu_version.family, 0x17);
     assert_int_equal(op.u.pcpu_version.model, 1);
     assert_int_equal(op.u.pcpu_version.stepping, 2);
-    op.u.cpu_ol.cpuid = 1;
-    assert_int_equal(call(XENPF_cpu_online), 0);
-    assert_int_equal(call(XENPF_cpu_offline), -EBUSY);
-    op.u.cpu_ol.cpuid = 1u << 31;
-    assert_int_equal(call(XENPF_cpu_online), -EINVAL);
-    assert_int_equal(call(XENPF_cpu_offline), -EINVAL);
     op.u.core_parking.type = XEN_CORE_PARKING_GET;
     op.u.core_parking.idle_nums = 9;
     assert_int_equal(call(XENPF_core_parking), 0);
@@ -175,6 +170,67 @@ static void processors(void **state)
     assert_int_equal(call(XENPF_platform_quirk), 0);
     op.u.platform_quirk.quirk_id = 4;
     assert_int_equal(call(XENPF_platform_quirk), -EINVAL);
+}
+
+static unsigned served, service_again;
+static bool service_up;
+
+static int service(unsigned cpu, bool up)
+{
+    if (service_again && service_again--)
+        return -ERESTART;
+    served = cpu;
+    service_up = up;
+    return 0;
+}
+
+static int service_online(unsigned cpu)
+{
+    return service(cpu, true);
+}
+
+static int service_offline(unsigned cpu)
+{
+    return service(cpu, false);
+}
+
+static void processors_in_service(void **state)
+{
+    static const struct cpu_service_ops ops = {service_online, service_offline};
+
+    bitmap_set(cpus_present.bits, 2);
+    cpu_service_ops = NULL;
+    op.u.cpu_ol.cpuid = 2;
+    assert_int_equal(call(XENPF_cpu_online), -EOPNOTSUPP);
+    cpu_service_ops = &ops;
+    assert_int_equal(call(XENPF_cpu_online), 0);
+    assert_true(served == 2 && service_up);
+    assert_int_equal(call(XENPF_cpu_offline), -EINVAL); /* not in service */
+    op.u.cpu_ol.cpuid = 1;
+    assert_int_equal(call(XENPF_cpu_online), -EEXIST);
+    assert_int_equal(call(XENPF_cpu_offline), 0);
+    assert_true(served == 1 && !service_up);
+    op.u.cpu_ol.cpuid = 0;
+    assert_int_equal(call(XENPF_cpu_offline), -EINVAL);
+    op.u.cpu_ol.cpuid = 1u << 31;
+    assert_int_equal(call(XENPF_cpu_online), -EINVAL);
+    /* A call that goes on elsewhere, and one that waits for another's: made again. */
+    op.u.cpu_ol.cpuid = 1;
+    served = 0;
+    service_again = 1;
+    current()->continued = false;
+    (void)call(XENPF_cpu_offline);
+    assert_true(current()->continued);
+    assert_true(control_enter());
+    current()->continued = false;
+    (void)call(XENPF_cpu_offline);
+    assert_true(current()->continued);
+    assert_int_equal(served, 0);
+    control_leave();
+    current()->continued = false;
+    assert_int_equal(call(XENPF_cpu_offline), 0);
+    assert_int_equal(served, 1);
+    cpu_service_ops = NULL;
 }
 
 static long pdc(uint32_t revision, uint32_t count, uint32_t *caps)
@@ -337,6 +393,7 @@ int main(void)
         TEST(wall_clock),
         TEST(sleep_is_checked),
         TEST(processors),
+        TEST(processors_in_service),
         TEST(power_states),
         TEST(symbols),
         TEST(bios),
