@@ -24,6 +24,7 @@
 #include "platform/acpi.h"
 #include "platform/irq.h"
 #include "platform/lapic.h"
+#include "start/watchdog.h"
 #include "svm/start.h"
 #include "time/clock.h"
 #include "time/tsc_sync.h"
@@ -146,8 +147,11 @@ int cpus_online_one(unsigned cpu)
 {
     int rc = 0;
 
-    if (!bitmap_test(cpus_online.bits, cpu))
+    if (!bitmap_test(cpus_online.bits, cpu)) {
         rc = start_one(cpu);
+        if (!rc && domain0) /* at start-up watchdog_start() follows */
+            watchdog_add(cpu);
+    }
     if (!rc)
         bit_test_and_set_atomic(cpus_active.bits, cpu);
     return rc;

@@ -23,6 +23,7 @@
 #include "platform/vectors.h"
 #include "pv/pv.h"
 #include "start/cpus.h"
+#include "start/watchdog.h"
 #include "time/timer.h"
 
 #include "base/param.h"
@@ -42,6 +43,7 @@ static const struct trap_ops trap_ops_pv = {
     .mend_fault = pv_mend_hypervisor_fault,
     .guest_iret_failed = guest_iret_failed,
     .interrupt = irq_dispatch,
+    .nmi = watchdog_nmi,
 };
 
 /* ---- between CPUs ---- */

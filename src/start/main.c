@@ -29,6 +29,7 @@
 #include "start/cpus.h"
 #include "start/dom0.h"
 #include "start/hooks.h"
+#include "start/watchdog.h"
 #include "svm/start.h"
 #include "time/clock.h"
 #include "time/timer.h"
@@ -153,6 +154,7 @@ void init_code start_main(uint32_t magic, uint32_t info)
     svm_cpu_init();
     hooks_init_domains();
     cpus_start();
+    watchdog_start();
     dom0_build();
     display_release();
     if (domain_unpause(domain0))
