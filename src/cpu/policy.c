@@ -444,6 +444,8 @@ static void make_hvm(const uint32_t host[FEATURE_WORDS])
     for (unsigned i = 0; i < ARRAY_SIZE(hvm_hidden); i++)
         word_set(words, hvm_hidden[i], false);
     word_set(words, X86_FEATURE_HYPERVISOR, true);
+    word_set(words, X86_FEATURE_X2APIC, true); /* of the virtual APIC */
+    word_set(words, X86_FEATURE_TSC_DEADLINE, true);
     word_set(words, X86_FEATURE_OSXSAVE, false); /* dynamic */
     p->basic[5] = p->basic[6] = p->basic[0xa] = (struct cpuid_leaf){0};
     p->max_basic = min(p->max_basic, POLICY_BASIC - 1);

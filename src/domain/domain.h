@@ -252,6 +252,10 @@ void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit);
 void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit);
 /* Something happened for v: ends block or poll, and interrupts the CPU where it runs. */
 void vcpu_kick(struct vcpu *v);
+/* The same when an event channel became pending; a fully virtual guest may want an interrupt of its
+ * local APIC for it. */
+void vcpu_wake_for_event(struct vcpu *v);
+extern void (*vcpu_upcall_hvm)(struct vcpu *v); /* [I] hvm/'s */
 /* Is an event pending that v's mask lets through? */
 bool vcpu_event_pending(const struct vcpu *v);
 

@@ -136,6 +136,15 @@ void vcpu_kick(struct vcpu *v)
         softirq_kick(v->unit.cpu);
 }
 
+void (*vcpu_upcall_hvm)(struct vcpu *v);
+
+void vcpu_wake_for_event(struct vcpu *v)
+{
+    if (unlikely(v->hvm))
+        vcpu_upcall_hvm(v);
+    vcpu_kick(v);
+}
+
 bool vcpu_event_pending(const struct vcpu *v)
 {
     const struct vcpu_info *i = v->info;

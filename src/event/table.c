@@ -93,7 +93,7 @@ void vcpu_upcall(struct vcpu *v)
     struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
 
     if (info && !__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
-        vcpu_kick(v);
+        vcpu_wake_for_event(v);
 }
 
 void port_raise(struct domain *d, struct port *p, uint32_t port)
@@ -176,7 +176,7 @@ void event_vcpu_info_moved(struct vcpu *v)
 
     __atomic_store_n(&info->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);
     __atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
-    vcpu_kick(v);
+    vcpu_wake_for_event(v);
 }
 
 /* ---- closing ---- */

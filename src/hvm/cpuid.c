@@ -32,7 +32,8 @@ static struct cpuid_leaf hypervisor_leaf(const struct vcpu *v, uint32_t n)
         return (struct cpuid_leaf){.a = 1, .b = HV_MSR_BASE};
     case 4:
         return (struct cpuid_leaf){
-            .a = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT,
+            .a = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT |
+                 XEN_HVM_CPUID_UPCALL_VECTOR,
             .b = v->id,
             .c = v->domain->id,
         };
@@ -52,7 +53,12 @@ struct cpuid_leaf hvm_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
         .xcr0 = h->xcr0,
     };
 
+    struct cpuid_leaf l;
+
     if (leaf - HV_BASE < 0x100)
         return hypervisor_leaf(v, leaf - HV_BASE);
-    return cpu_policy_cpuid(v->domain->hvm_domain->policy, leaf, subleaf, &dyn);
+    l = cpu_policy_cpuid(v->domain->hvm_domain->policy, leaf, subleaf, &dyn);
+    if (leaf == 1 && !vlapic_hardware_enabled(&h->lapic))
+        l.d &= ~(1u << (X86_FEATURE_APIC % 32));
+    return l;
 }

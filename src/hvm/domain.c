@@ -66,6 +66,7 @@ static void part_vcpu_free(struct vcpu *v)
 {
     if (!v->hvm)
         return;
+    vlapic_stop(&v->hvm->lapic);
     hvm_ops->vcpu_free(v);
     xstate_free(v->hvm->xstate);
     heap_free(v->hvm);
@@ -84,6 +85,8 @@ static int part_vcpu_init(struct vcpu *v)
         return -ENOMEM;
     v->hvm = h;
     h->cr0 = CR0_ET | CR0_CD | CR0_NW;
+    h->wait_for_sipi = v->id != 0;
+    vlapic_init(&h->lapic, &hvm_lapic_ops, v, v->id * 2);
     h->xcr0 = XCR0_X87;
     h->xcr0_accum = XCR0_DEFAULT;
     h->mtrr_def = MTRR_ENABLED | MTRR_TYPE_WB;
@@ -97,6 +100,11 @@ static int part_vcpu_init(struct vcpu *v)
 
 static int part_domain_release(struct domain *d)
 {
+    struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        if (v->hvm)
+            vlapic_stop(&v->hvm->lapic);
     return d->hvm_domain ? p2m_release(&d->hvm_domain->p2m) : 0;
 }
 
@@ -108,6 +116,21 @@ const struct domain_part hvm_part = {
     .vcpu_free = part_vcpu_free,
     .domain_free = part_domain_free,
 };
+
+/* Extended state, memory types and the time stamp stay, as the manual says of INIT. */
+void hvm_vcpu_reset(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->hvm;
+
+    h->cr0 = CR0_ET | (h->cr0 & (CR0_CD | CR0_NW));
+    h->cr4 = h->efer = 0;
+    h->pending.type = HVM_EVENT_NONE;
+    h->nmi_masked = false;
+    hvm_ops->reset(v);
+    hvm_ops->update_control(v);
+    *vcpu_regs(v) =
+        (struct regs){.rip = 0xfff0, .rflags = RFLAGS_MBS, .rdx = policy_host.basic[1].a};
+}
 
 void hvm_vcpu_start_pvh(struct vcpu *v, uint32_t entry, uint32_t start_info)
 {

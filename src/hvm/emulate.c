@@ -3,7 +3,8 @@
  * RAM, move control registers, or repeat port accesses. The emulator is emulate/'s; here is the
  * machine that it works on.
  *
- * No chip claims memory or ports yet: reads find an open bus, writes go nowhere. */
+ * Besides the local APIC no chip claims memory or ports yet: reads find an open bus, writes go
+ * nowhere. */
 #include "cpu/cpu.h"
 #include "hvm/hvm.h"
 #include "lib/errno.h"
@@ -17,6 +18,31 @@ static struct vcpu *vcpu_of(const struct emul_ctxt *c)
 static unsigned walk_user(const struct emul_ctxt *c)
 {
     return c->cpl == 3 ? HVM_WALK_USER : 0;
+}
+
+static bool is_lapic(const struct vcpu *v, uint64_t gpa)
+{
+    const struct vlapic *l = &v->hvm->lapic;
+
+    return vlapic_hardware_enabled(l) && !vlapic_x2(l) &&
+           (gpa & PAGE_MASK) == (l->base & PTE_ADDR_MASK);
+}
+
+/* Aligned accesses of 32 bits are defined; of others, parts of a register are read, and writes go
+ * nowhere. SDM vol. 3A, 11.4.1. */
+static void access_lapic(struct vcpu *v, uint32_t offset, void *to, const void *from,
+                         unsigned bytes)
+{
+    uint32_t val;
+
+    if (to) {
+        val = vlapic_read(&v->hvm->lapic, offset & ~3u) >> offset % 4 * 8;
+        memset(to, 0, bytes);
+        memcpy(to, &val, min(bytes, 4 - offset % 4));
+    } else if (bytes == 4 && offset % 4 == 0) {
+        memcpy(&val, from, 4);
+        vlapic_write(&v->hvm->lapic, offset, val);
+    }
 }
 
 /* Page by page: `to` is filled, or `from` is written. Nothing is written unless all pages can be.
@@ -37,6 +63,10 @@ static enum emul_result access(struct emul_ctxt *c, uint64_t linear, void *to, c
     for (unsigned i = 0, at = 0, n = first; at < bytes; i++, at += n, n = bytes - first) {
         struct domain *d = vcpu_of(c)->domain;
 
+        if (is_lapic(vcpu_of(c), gpa[i])) {
+            access_lapic(vcpu_of(c), (uint32_t)(gpa[i] & ~PAGE_MASK), to, from, bytes);
+            continue;
+        }
         if (to && hvm_read_physical(d, gpa[i], (char *)to + at, n))
             memset((char *)to + at, 0xff, n);
         if (from && hvm_write_physical(d, gpa[i], (const char *)from + at, n))
@@ -95,6 +125,9 @@ static enum emul_result read_cr(struct emul_ctxt *c, unsigned nr, uint64_t *val)
     case 4:
         *val = v->hvm->cr4;
         return EMUL_OKAY;
+    case 8:
+        *val = vlapic_cr8(&v->hvm->lapic);
+        return EMUL_OKAY;
     default:
         return emul_raise(c, VEC_UD, 0);
     }
@@ -117,6 +150,11 @@ static enum emul_result write_cr(struct emul_ctxt *c, unsigned nr, uint64_t val)
         break;
     case 4:
         rc = hvm_write_cr4(v, val);
+        break;
+    case 8:
+        rc = val >> 4 ? -EPERM : 0;
+        if (!rc)
+            vlapic_set_cr8(&v->hvm->lapic, (uint8_t)val);
         break;
     default:
         return emul_raise(c, VEC_UD, 0);

@@ -57,8 +57,7 @@ void hvm_halt_exit(struct vcpu *v)
 {
     vcpu_pause_set(v, VCPU_BLOCKED_BIT);
     /* What came before the bit was set would never clear it. */
-    if (vcpu_event_pending(v) || read_once(v->nmi_pending) ||
-        v->hvm->pending.type != HVM_EVENT_NONE)
+    if (hvm_event_waits(v))
         vcpu_pause_clear(v, VCPU_BLOCKED_BIT);
 }
 

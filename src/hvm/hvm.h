@@ -11,6 +11,7 @@
 #pragma once
 
 #include "cpu/policy.h"
+#include "devices/vlapic.h"
 #include "domain/domain.h"
 #include "emulate/emulate.h"
 #include "frame/p2m.h"
@@ -55,6 +56,12 @@ struct hvm_vcpu {
     struct hvm_event pending; /* to be delivered first at the next entry */
     bool nmi_masked;          /* until its handler's IRET */
     bool shut_down;           /* a triple fault was reported */
+    bool init_pending;        /* [a] an INIT has come */
+    bool wait_for_sipi;       /* [a] stopped until a SIPI comes */
+    uint32_t sipi;            /* [a] its vector and SIPI_CAME */
+    uint8_t upcall_vector;    /* HVMOP_set_evtchn_upcall_vector, 0: none */
+
+    struct vlapic lapic;
 
     struct xstate *xstate;
     uint64_t xcr0, xcr0_accum;
@@ -74,6 +81,8 @@ struct hvm_ops {
     /* Its part of a vCPU, in the state after reset. -ENOMEM. v does not run. */
     int (*vcpu_init)(struct vcpu *v);
     void (*vcpu_free)(struct vcpu *v);
+    /* Back to the state after reset. v does not run. */
+    void (*reset)(struct vcpu *v);
     /* v comes to this CPU, and leaves it. */
     void (*load)(struct vcpu *v);
     void (*save)(struct vcpu *v);
@@ -99,6 +108,9 @@ struct hvm_ops {
     bool (*can_take)(const struct vcpu *v, enum hvm_event_type t);
     /* Is delivered at the next entry, before the first instruction. */
     void (*inject)(struct vcpu *v, const struct hvm_event *e);
+    /* The priority that the guest starts with as CR8; `watch`: leave the guest when it writes it,
+     * else run() tells the local APIC what it has become. */
+    void (*set_tpr)(struct vcpu *v, uint8_t tpr, bool watch);
     /* Leave the guest as soon as it could take an interrupt; NMI: after its IRET. */
     void (*request_window)(struct vcpu *v, enum hvm_event_type t);
 };
@@ -109,6 +121,7 @@ extern const struct hvm_ops *hvm_ops;
 extern const struct domain_part hvm_part;
 /* The registers of a PVH guest's first vCPU (public arch-x86/hvm/start_info.h): 32-bit protected
  * mode without paging, at `entry`, with the address of the start info in ebx. */
+void hvm_vcpu_reset(struct vcpu *v); /* as after INIT; v is between stays, or does not run */
 void hvm_vcpu_start_pvh(struct vcpu *v, uint32_t entry, uint32_t start_info);
 
 /* ---- running (hvm/run.c) ---- */
@@ -135,6 +148,20 @@ void hvm_inject_exception(struct vcpu *v, uint8_t vector, uint32_t error);
 void hvm_inject_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error);
 /* Before an entry: the most urgent thing that waits. */
 void hvm_deliver(struct vcpu *v);
+
+/* Is there something for v to wake up for? */
+bool hvm_event_waits(const struct vcpu *v);
+/* An event channel of v is pending: what it takes besides waking it. */
+void hvm_upcall(struct vcpu *v);
+
+/* ---- interrupts between vCPUs (hvm/ipi.c) ---- */
+extern const struct vlapic_ops hvm_lapic_ops;
+/* The domain's IPIs and messages: to whom a destination matches. */
+/* One message, as the low half of an ICR says it. */
+void hvm_message(struct vcpu *v, uint32_t icr);
+void hvm_ipi(struct domain *d, uint32_t icr, uint32_t dest);
+/* v, current, has an INIT pending or waits for its SIPI: it stops, or starts. */
+void hvm_take_init(struct vcpu *v);
 
 /* ---- control registers (hvm/control.c): 0, or -EPERM: #GP ---- */
 int must_check hvm_write_cr0(struct vcpu *v, uint64_t val);

@@ -52,7 +52,36 @@ static uint8_t upcall_vector(const struct vcpu *v)
     return via >> CALLBACK_TYPE_SHIFT == HVM_PARAM_CALLBACK_TYPE_VECTOR ? (uint8_t)via : 0;
 }
 
-void hvm_deliver(struct vcpu *v)
+bool hvm_event_waits(const struct vcpu *v)
+{
+    const struct hvm_vcpu *h = v->hvm;
+
+    return h->pending.type != HVM_EVENT_NONE || read_once(v->nmi_pending) ||
+           read_once(h->init_pending) || vlapic_pending(&h->lapic) >= 0 ||
+           (upcall_vector(v) && vcpu_event_pending(v));
+}
+
+void hvm_upcall(struct vcpu *v)
+{
+    if (v->hvm->upcall_vector)
+        vlapic_accept(&v->hvm->lapic, v->hvm->upcall_vector, false);
+}
+
+static void deliver_lapic(struct vcpu *v)
+{
+    struct vlapic *l = &v->hvm->lapic;
+    int vector = vlapic_pending(l);
+
+    if (vector >= 0 && !hvm_ops->can_take(v, HVM_EVENT_INTERRUPT)) {
+        hvm_ops->request_window(v, HVM_EVENT_INTERRUPT);
+    } else if (vector >= 0) {
+        vlapic_acknowledge(l, (uint8_t)vector);
+        hvm_ops->inject(
+            v, &(struct hvm_event){.type = HVM_EVENT_INTERRUPT, .vector = (uint8_t)vector});
+    }
+}
+
+static void deliver_one(struct vcpu *v)
 {
     struct hvm_vcpu *h = v->hvm;
     struct hvm_event e = h->pending;
@@ -76,5 +105,16 @@ void hvm_deliver(struct vcpu *v)
                 v, &(struct hvm_event){.type = HVM_EVENT_INTERRUPT, .vector = upcall_vector(v)});
         else
             hvm_ops->request_window(v, HVM_EVENT_INTERRUPT);
+        return;
     }
+    deliver_lapic(v);
+}
+
+void hvm_deliver(struct vcpu *v)
+{
+    const struct vlapic *l = &v->hvm->lapic;
+
+    deliver_one(v);
+    /* While a vector waits the guest is watched: a lower priority may let it in. */
+    hvm_ops->set_tpr(v, vlapic_cr8(l), vlapic_waits(l));
 }

@@ -37,7 +37,34 @@ static int read_tsc(struct vcpu *v, uint32_t n, uint64_t *val)
 
 static int read_apic_base(struct vcpu *v, uint32_t n, uint64_t *val)
 {
-    *val = 0xfee00000ul | (v->id == 0 ? APIC_BASE_BSP : 0);
+    *val = v->hvm->lapic.base;
+    return 0;
+}
+
+static int write_apic_base(struct vcpu *v, uint32_t n, uint64_t val)
+{
+    return vlapic_set_base(&v->hvm->lapic, val);
+}
+
+static int read_x2apic(struct vcpu *v, uint32_t n, uint64_t *val)
+{
+    return vlapic_read_msr(&v->hvm->lapic, n, val);
+}
+
+static int write_x2apic(struct vcpu *v, uint32_t n, uint64_t val)
+{
+    return vlapic_write_msr(&v->hvm->lapic, n, val);
+}
+
+static int read_tsc_deadline(struct vcpu *v, uint32_t n, uint64_t *val)
+{
+    *val = vlapic_deadline(&v->hvm->lapic);
+    return 0;
+}
+
+static int write_tsc_deadline(struct vcpu *v, uint32_t n, uint64_t val)
+{
+    vlapic_set_deadline(&v->hvm->lapic, val);
     return 0;
 }
 
@@ -170,7 +197,9 @@ static int write_hypercall_page(struct vcpu *v, uint32_t n, uint64_t val)
 
 static const struct rule rules[] = {
     {MSR_TSC, MSR_TSC, read_tsc, write_ignored},
-    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic_base, NULL},
+    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic_base, write_apic_base},
+    {MSR_X2APIC_BASE, MSR_X2APIC_BASE + 0x3f, read_x2apic, write_x2apic},
+    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_tsc_deadline, write_tsc_deadline},
     {MSR_MTRRCAP, MSR_MTRRCAP, read_mtrr_cap, NULL},
     {MSR_UCODE_REV, MSR_UCODE_REV, read_zero, write_ignored},
     {MSR_MCG_CAP, MSR_MCG_STATUS, read_zero, write_ignored},

@@ -38,6 +38,10 @@ void hvm_loop(void)
             softirq_run(); /* may leave for another vCPU */
             continue;
         }
+        if (unlikely(read_once(v->hvm->init_pending) || read_once(v->hvm->wait_for_sipi))) {
+            hvm_take_init(v);
+            continue;
+        }
         v->refusals.call = ~0u; /* what is refused now is no hypercall */
         hvm_deliver(v);
         hvm_ops->run(v);

@@ -20,6 +20,7 @@
 #define EXIT_CR0_READ    0x000
 #define EXIT_CR0_WRITE   0x010
 #define EXIT_CR4_WRITE   0x014
+#define EXIT_CR8_WRITE   0x018
 #define EXIT_DR0_READ    0x020
 #define EXIT_DR15_WRITE  0x03f
 #define EXIT_EXCEPTION   0x040 /* + vector */

@@ -125,12 +125,35 @@ static long op_param(uint32_t cmd, uint64_t arg)
     return rc;
 }
 
+/* Events of that vCPU come as an interrupt of its local APIC from now on. */
+static long op_upcall_vector(uint64_t arg)
+{
+    const struct domain *d = current()->domain;
+    struct xen_hvm_evtchn_upcall_vector a;
+    struct vcpu *v = NULL;
+
+    if (guest_read(&a, arg, sizeof(a)))
+        return -EFAULT;
+    if (!d->hvm || a.vector < 0x10)
+        return refuse(-EINVAL, "upcall vector %u", a.vector);
+    if (a.vcpu < d->max_vcpus)
+        v = d->vcpu[index_nospec(a.vcpu, d->max_vcpus)];
+    if (!v)
+        return refuse(-ENOENT, "upcall vector of vCPU %u: there is none", a.vcpu);
+    write_once(v->hvm->upcall_vector, a.vector);
+    if (v->info && read_once(v->info->evtchn_upcall_pending))
+        hvm_upcall(v);
+    return 0;
+}
+
 long hvm_op(uint32_t cmd, uint64_t arg)
 {
     switch (cmd) {
     case HVMOP_set_param:
     case HVMOP_get_param:
         return op_param(cmd, arg);
+    case HVMOP_set_evtchn_upcall_vector:
+        return op_upcall_vector(arg);
     case HVMOP_pagetable_dying:
         return refuse(-EINVAL, "pagetable_dying: page tables are not shadowed");
     default:

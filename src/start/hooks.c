@@ -186,6 +186,7 @@ void hooks_init_domains(void)
     guest_memory_hvm = &hvm_guest_memory;
     hvm_hypercall_call = hypercall_of_hvm;
     cpu_service_ops = &cpu_service;
+    vcpu_upcall_hvm = hvm_upcall;
     domain_machine_shutdown = machine_shutdown;
     domain_crash_dump = crash_dump;
     domain_state_changed = state_changed;

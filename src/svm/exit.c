@@ -151,6 +151,7 @@ void svm_exit(struct vcpu *v, struct svm_vcpu *s)
     case EXIT_CR0_READ:
     case EXIT_CR0_WRITE:
     case EXIT_CR4_WRITE:
+    case EXIT_CR8_WRITE:
         hvm_emulate(v);
         break;
     case EXIT_DR0_READ ... EXIT_DR15_WRITE:

@@ -173,6 +173,19 @@ void svm_inject(struct vcpu *v, const struct hvm_event *e)
     }
 }
 
+/* CR8 is virtual: the processor keeps it here while V_INTR_MASKING is on. */
+void svm_set_tpr(struct vcpu *v, uint8_t tpr, bool watch)
+{
+    struct vmcb *b = vmcb_of(v);
+
+    b->vintr = (b->vintr & ~VINTR_TPR) | tpr;
+    /* QEMU 7.2 ends when a guest writes CR8 while a virtual interrupt waits. */
+    if (watch || b->vintr & VINTR_IRQ)
+        b->intercept[INTERCEPT_CR] |= INTERCEPT_CR_WRITE(8);
+    else
+        b->intercept[INTERCEPT_CR] &= ~INTERCEPT_CR_WRITE(8);
+}
+
 /* An interrupt: a virtual one of our own that the processor would take, and exits instead. An NMI
  * waits for IRET, whose exit is on whenever NMIs are masked; behind a shadow, the same trick. */
 void svm_request_window(struct vcpu *v, enum hvm_event_type t)

@@ -167,6 +167,15 @@ static int vcpu_init(struct vcpu *v)
     return 0;
 }
 
+static void reset(struct vcpu *v)
+{
+    struct vmcb *b = v->hvm->svm->vmcb;
+
+    memset(b, 0, sizeof(*b));
+    vmcb_reset(b, v);
+    v->hvm->svm->asid_of_cpu = 0;
+}
+
 static void vcpu_free(struct vcpu *v)
 {
     if (!v->hvm->svm)
@@ -212,6 +221,7 @@ static void run(struct vcpu *v)
     r->rip = b->rip;
     r->rsp = b->rsp;
     r->rflags = b->rflags;
+    vlapic_set_cr8(&v->hvm->lapic, b->vintr & VINTR_TPR);
     svm_exit(v, s);
 }
 
@@ -252,6 +262,7 @@ static const struct hvm_ops svm_ops = {
     .name = "AMD-V",
     .vcpu_init = vcpu_init,
     .vcpu_free = vcpu_free,
+    .reset = reset,
     .load = load,
     .save = save,
     .run = run,
@@ -267,6 +278,7 @@ static const struct hvm_ops svm_ops = {
     .set_msr = svm_set_msr,
     .can_take = svm_can_take,
     .inject = svm_inject,
+    .set_tpr = svm_set_tpr,
     .request_window = svm_request_window,
 };
 

@@ -35,4 +35,5 @@ bool svm_get_msr(const struct vcpu *v, uint32_t index, uint64_t *val);
 bool svm_set_msr(struct vcpu *v, uint32_t index, uint64_t val);
 bool svm_can_take(const struct vcpu *v, enum hvm_event_type t);
 void svm_inject(struct vcpu *v, const struct hvm_event *e);
+void svm_set_tpr(struct vcpu *v, uint8_t tpr, bool watch);
 void svm_request_window(struct vcpu *v, enum hvm_event_type t);

@@ -18,6 +18,8 @@ static struct {
     uint64_t cr[5], dr[8];
     uint8_t cpl;
     unsigned updates;
+    uint8_t tpr;
+    bool watch;
     bool can_take;
     struct hvm_event injected; /* the last */
     unsigned injections, windows;
@@ -102,6 +104,12 @@ static void fx_inject(struct vcpu *v, const struct hvm_event *e)
     fx_hw.injections++;
 }
 
+static void fx_set_tpr(struct vcpu *v, uint8_t tpr, bool watch)
+{
+    fx_hw.tpr = tpr;
+    fx_hw.watch = watch;
+}
+
 static void fx_window(struct vcpu *v, enum hvm_event_type t)
 {
     fx_hw.windows++;
@@ -111,6 +119,7 @@ static const struct hvm_ops fx_ops = {
     .name = "test",
     .vcpu_init = fx_vcpu_init,
     .vcpu_free = fx_nothing,
+    .reset = fx_nothing,
     .load = fx_nothing,
     .save = fx_nothing,
     .run = fx_nothing,
@@ -126,6 +135,7 @@ static const struct hvm_ops fx_ops = {
     .set_msr = fx_set_msr,
     .can_take = fx_can_take,
     .inject = fx_inject,
+    .set_tpr = fx_set_tpr,
     .request_window = fx_window,
 };
 

@@ -116,6 +116,7 @@ trap_common:
 
     .data
     .balign 16
+    .globl boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff /* 0x08: 64-bit code */
