@@ -5,11 +5,12 @@
 #   make xen-run    the same system on Debian's Xen
 #   make iso        build/argon.iso, which boots by BIOS and by UEFI
 #   make test-system
+#   make test-load LOAD_SECONDS=3600
 #
 # run and xen-run take CPU=, MACHINE=q35|pc, MEM=, SMP=, HVARGS=, KARGS=, and ROOT=none to stay in
 # the small initial ram disk. What is made here is under build/, whatever B is.
 
-.PHONY: run xen-run iso setup dom0 test-system
+.PHONY: run xen-run iso setup dom0 test-system test-load
 
 DOM0 := build/dom0
 
@@ -26,6 +27,10 @@ $(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/t
                     $(wildcard tests/system/dom0/*) $(DOM0)/vmlinuz | build/setup.stamp
 	@echo "  DOM0    initrd"
 	@tools/mkdom0 initrd
+
+$(DOM0)/load.img: $(DOM0)/initrd.img $(wildcard tests/system/programs/*.c)
+	@echo "  DOM0    load"
+	@tools/mkdom0 load
 
 $(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console \
                   tools/dom0/stop tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
@@ -62,5 +67,11 @@ iso: build/setup.stamp
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp
-	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
+	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs $(DOM0)/load.img
 	@tests/system/run --hv $(B)/argon
+
+# Domain 0 under load alone, for as long as one likes.
+LOAD_SECONDS := 20
+test-load: build/setup.stamp
+	@$(MAKE) -s --no-print-directory $(B)/argon $(DOM0)/load.img
+	@ARGON_LOAD_SECONDS=$(LOAD_SECONDS) tests/system/run --hv $(B)/argon load processes-intel
