@@ -52,8 +52,10 @@ bool cpu_policy_has(const struct cpu_policy *p, unsigned feature);
 void cpu_features_sanitise(uint32_t words[FEATURE_WORDS]);
 /* Mends the parts of a policy that follow from others: sizes of leaf 0xd, limits, family. */
 void cpu_policy_recalculate(struct cpu_policy *p);
-/* Is each feature and limit of `guest` within `max`? 0, or -EINVAL with the leaf and subleaf (or
- * the MSR, else ~0) that is not. */
+/* Takes away the features that `max` has not and what depends on them, and mends the rest. */
+void cpu_policy_limit(struct cpu_policy *p, const struct cpu_policy *max);
+/* Is each limit of `guest` (leaves, MSRs; not features) within `max`? 0, or -EINVAL with the leaf
+ * and subleaf (or the MSR, else ~0) that is not. */
 int must_check cpu_policy_compatible(const struct cpu_policy *max, const struct cpu_policy *guest,
                                      uint32_t *leaf, uint32_t *subleaf, uint32_t *msr);
 

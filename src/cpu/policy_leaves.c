@@ -250,6 +250,19 @@ int cpu_policy_set_leaf(struct cpu_policy *p, uint32_t leaf, uint32_t subleaf,
 
 /* ---- within limits ---- */
 
+void cpu_policy_limit(struct cpu_policy *p, const struct cpu_policy *max)
+{
+    uint32_t words[FEATURE_WORDS], max_words[FEATURE_WORDS];
+
+    cpu_policy_featureset(p, words);
+    cpu_policy_featureset(max, max_words);
+    for (unsigned i = 0; i < FEATURE_WORDS; i++)
+        words[i] &= max_words[i];
+    cpu_features_sanitise(words);
+    cpu_policy_set_featureset(p, words);
+    cpu_policy_recalculate(p);
+}
+
 int cpu_policy_compatible(const struct cpu_policy *max, const struct cpu_policy *guest,
                           uint32_t *leaf, uint32_t *subleaf, uint32_t *msr)
 {

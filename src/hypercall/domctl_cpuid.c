@@ -34,7 +34,7 @@ static long change_policy(struct domain *d, struct cpu_policy *p, struct xen_dom
     if (rc)
         return refuse(rc, "CPU policy: leaf %#x, subleaf %#x, MSR %#x", a->err_leaf, a->err_subleaf,
                       a->err_msr);
-    cpu_policy_recalculate(p);
+    cpu_policy_limit(p, &policy_pv_max);
     *d->pv->policy = *p;
     return 0;
 }

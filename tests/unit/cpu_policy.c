@@ -255,6 +255,26 @@ static void limits(void **state)
     assert_int_equal(m, MSR_ARCH_CAPABILITIES);
 }
 
+/* Whatever tools ask for, a guest gets what there is for guests. */
+static void features_within_limits(void **state)
+{
+    static struct cpu_policy p;
+    uint32_t words[FEATURE_WORDS], max_words[FEATURE_WORDS];
+
+    p = policy_pv_default;
+    memset(words, 0xff, sizeof(words));
+    cpu_policy_set_featureset(&p, words);
+    cpu_policy_limit(&p, &policy_pv_max);
+    cpu_policy_featureset(&p, words);
+    cpu_policy_featureset(&policy_pv_max, max_words);
+    assert_memory_equal(words, max_words, sizeof(words));
+    words[X86_FEATURE_AVX / 32] &= ~(1u << X86_FEATURE_AVX % 32);
+    cpu_policy_set_featureset(&p, words);
+    cpu_policy_limit(&p, &policy_pv_max);
+    assert_false(cpu_policy_has(&p, X86_FEATURE_AVX2)); /* needs the one taken away */
+    assert_true(cpu_policy_has(&p, X86_FEATURE_SSE2));
+}
+
 static void option(void **state)
 {
     param_parse("cpuid=no-avx2,no-rdrand");
@@ -287,6 +307,7 @@ int main(void)
         TEST(there_and_back),
         TEST(bad_leaves),
         TEST(limits),
+        TEST(features_within_limits),
         TEST(option_unknown_is_reported),
         TEST(option), /* last: options stay */
     };
