@@ -192,9 +192,11 @@ static void mend_mxcsr(uint8_t *image)
 
 void xstate_set_fxsave(struct xstate *x, const void *fx)
 {
-    xstate_reset(x);
+    const uint64_t bv = get_u64(x->data, XS_BV) | XCR0_DEFAULT;
+
     memcpy(x->data, fx, FXSAVE_BYTES);
     mend_mxcsr(x->data);
+    put(x, XS_BV, &bv, sizeof(bv));
 }
 
 const void *xstate_image(const struct xstate *x)

@@ -40,7 +40,7 @@ void xstate_reset(struct xstate *x);
  * least XCR0_DEFAULT), xcr0 what is enabled now. CR0.TS is clear. Interrupts off. */
 void xstate_save(struct xstate *x, uint64_t accum);
 void xstate_restore(struct xstate *x, uint64_t accum, uint64_t xcr0);
-/* The 512 bytes of the legacy area, as FXSAVE makes them. */
+/* The 512 bytes of the legacy area, as FXSAVE makes them; the other components stay. */
 void xstate_get_fxsave(const struct xstate *x, void *fx);
 void xstate_set_fxsave(struct xstate *x, const void *fx);
 /* The whole image of xstate_bytes, for getvcpuextstate; and back: -EINVAL if the header asks for

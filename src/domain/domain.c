@@ -24,6 +24,7 @@ struct list domain_list = LIST_INIT(domain_list);
 const struct domain_part *domain_parts[DOMAIN_PARTS];
 void (*domain_machine_shutdown)(uint8_t code);
 void (*domain_crash_dump)(struct vcpu *v);
+void (*domain_suspended)(struct domain *d, uint32_t port);
 void (*domain_state_changed)(void);
 
 /* [DOMLIST] */
@@ -279,7 +280,7 @@ static void pause_all(struct domain *d)
         vcpu_pause_set(v, VCPU_PAUSED_BIT);
 }
 
-static void wait_all(struct domain *d)
+void domain_wait_stopped(struct domain *d)
 {
     struct vcpu *v;
 
@@ -304,7 +305,7 @@ void domain_pause(struct domain *d)
     d->pause_count++;
     pause_all(d);
     unlock(&d->lock);
-    wait_all(d);
+    domain_wait_stopped(d);
 }
 
 int domain_unpause(struct domain *d)
@@ -334,6 +335,7 @@ void domain_resume(struct domain *d)
 
 void domain_shutdown(struct domain *d, uint8_t code)
 {
+    uint32_t port = 0;
     bool first;
 
     if (d->hardware) {
@@ -346,9 +348,12 @@ void domain_shutdown(struct domain *d, uint8_t code)
         d->shutting_down = true;
         d->shut_down = true;
         d->shutdown_code = code;
+        port = code == SHUTDOWN_suspend ? d->suspend_port : 0;
         pause_all(d);
     }
     unlock(&d->lock);
+    if (port && domain_suspended)
+        domain_suspended(d, port);
     if (first && domain_state_changed)
         domain_state_changed();
 }

@@ -118,6 +118,7 @@ struct domain {
     uint32_t pause_count;          /* [D] by controllers */
     bool shutting_down, shut_down; /* [D] */
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
+    uint32_t suspend_port;         /* [D] its event channel that says "suspended", 0: none */
     bool created;                  /* [D] ran already: its CPU policy stays */
     uint16_t weight, cap;          /* [D] the tools' scheduling parameters */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
@@ -186,6 +187,9 @@ int must_check domain_destroy(struct domain *d);
 
 void domain_pause(struct domain *d);             /* counted; waits until no vCPU runs */
 int must_check domain_unpause(struct domain *d); /* -EINVAL below zero */
+/* The domain is paused or shut down: waits until none of its vCPUs but the caller's runs. No lock.
+ */
+void domain_wait_stopped(struct domain *d);
 /* A domain that shut down goes on: after a suspension that was called off. */
 void domain_resume(struct domain *d);
 /* The guest shut down or crashed: all its vCPUs stop; domain 0: the machine does. */
@@ -224,6 +228,8 @@ extern const struct guest_switch_ops *guest_switch_ops;
 extern void (*domain_machine_shutdown)(uint8_t code);
 /* Registers, stack and page-table walk of a crashed vCPU, by its kind. [I] may be NULL */
 extern void (*domain_crash_dump)(struct vcpu *v);
+/* The domain is suspended: says so on d's event channel `port`. [I] may be NULL */
+extern void (*domain_suspended)(struct domain *d, uint32_t port);
 /* Sent to whoever watches domains end: VIRQ_DOM_EXC. [I] may be NULL */
 extern void (*domain_state_changed)(void);
 

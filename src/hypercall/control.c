@@ -55,6 +55,9 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
 
     memset(info, 0, sizeof(*info));
     info->domain = d->id;
+    /* Who hears that it is shut down goes on to read its memory. */
+    if (read_once(d->shut_down))
+        domain_wait_stopped(d);
     lock(&d->lock);
     vcpus_info(d, info);
     info->flags |= d->state == DOMAIN_DEAD ? XEN_DOMINF_dying : 0;

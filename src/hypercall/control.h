@@ -31,6 +31,9 @@ long control_cpu_service(uint32_t cpu, bool online);
 /* What the tools know of a domain. */
 void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
+/* A vCPU of d. -EINVAL: there cannot be one; -ESRCH: not made. */
+int must_check control_vcpu(struct domain *d, uint32_t id, struct vcpu **out);
+
 /* Bitmaps of processors (or nodes) in the guest's memory, of any length: what it has no room for is
  * left out, what we do not know of is 0. -EFAULT. */
 int must_check control_mask_write(const struct xenctl_bitmap *b, const struct cpu_mask *m);
@@ -63,11 +66,14 @@ typedef long domctl_fn(struct domain *d, struct xen_domctl *op);
 /* domctl_life.c */
 domctl_fn domctl_createdomain, domctl_destroydomain, domctl_pausedomain, domctl_unpausedomain,
     domctl_resumedomain, domctl_getdomaininfo, domctl_max_vcpus, domctl_setdomainhandle,
-    domctl_settimeoffset, domctl_set_virq_handler;
+    domctl_settimeoffset, domctl_set_virq_handler, domctl_subscribe;
 /* domctl_vcpu.c */
-domctl_fn domctl_setvcpucontext, domctl_getvcpucontext, domctl_getvcpuinfo, domctl_setvcpuaffinity,
-    domctl_getvcpuaffinity, domctl_scheduler_op, domctl_sendtrigger, domctl_setnodeaffinity,
-    domctl_getnodeaffinity;
+domctl_fn domctl_getvcpuinfo, domctl_setvcpuaffinity, domctl_getvcpuaffinity, domctl_scheduler_op,
+    domctl_sendtrigger, domctl_setnodeaffinity, domctl_getnodeaffinity;
+/* domctl_context.c */
+domctl_fn domctl_setvcpucontext, domctl_getvcpucontext, domctl_set_ext_vcpucontext,
+    domctl_get_ext_vcpucontext, domctl_setvcpuextstate, domctl_getvcpuextstate,
+    domctl_set_vcpu_msrs, domctl_get_vcpu_msrs;
 /* domctl_memory.c */
 domctl_fn domctl_max_mem, domctl_getpageframeinfo3, domctl_hypercall_init, domctl_iomem_permission,
     domctl_ioport_permission, domctl_irq_permission, domctl_shadow_op, domctl_memory_mapping;

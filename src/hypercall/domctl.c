@@ -55,6 +55,7 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_getvcpuaffinity] = {domctl_getvcpuaffinity, REPLY},
     [XEN_DOMCTL_resumedomain] = {domctl_resumedomain, NOT_SELF},
     [XEN_DOMCTL_sendtrigger] = {domctl_sendtrigger, 0},
+    [XEN_DOMCTL_subscribe] = {domctl_subscribe, 0},
     [XEN_DOMCTL_gethvmcontext] = {not_translated, 0},
     [XEN_DOMCTL_sethvmcontext] = {not_translated, 0},
     [XEN_DOMCTL_set_address_size] = {domctl_set_address_size, 0},
@@ -62,6 +63,8 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_assign_device] = {not_supported, 0},
     [XEN_DOMCTL_memory_mapping] = {domctl_memory_mapping, 0},
     [XEN_DOMCTL_ioport_mapping] = {not_supported, 0},
+    [XEN_DOMCTL_set_ext_vcpucontext] = {domctl_set_ext_vcpucontext, NOT_SELF},
+    [XEN_DOMCTL_get_ext_vcpucontext] = {domctl_get_ext_vcpucontext, REPLY | NOT_SELF},
     [XEN_DOMCTL_test_assign_device] = {not_supported, NO_DOMAIN},
     [XEN_DOMCTL_deassign_device] = {not_supported, 0},
     [XEN_DOMCTL_get_device_group] = {not_supported, 0},
@@ -69,11 +72,15 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_gettscinfo] = {domctl_gettscinfo, REPLY},
     [XEN_DOMCTL_settscinfo] = {domctl_settscinfo, NOT_SELF},
     [XEN_DOMCTL_getpageframeinfo3] = {domctl_getpageframeinfo3, 0},
+    [XEN_DOMCTL_setvcpuextstate] = {domctl_setvcpuextstate, NOT_SELF},
+    [XEN_DOMCTL_getvcpuextstate] = {domctl_getvcpuextstate, REPLY | NOT_SELF},
     [XEN_DOMCTL_set_virq_handler] = {domctl_set_virq_handler, 0},
     [XEN_DOMCTL_setnodeaffinity] = {domctl_setnodeaffinity, 0},
     [XEN_DOMCTL_getnodeaffinity] = {domctl_getnodeaffinity, REPLY},
     [XEN_DOMCTL_psr_cmt_op] = {no_driver, 0},
     [XEN_DOMCTL_monitor_op] = {not_supported, 0},
+    [XEN_DOMCTL_get_vcpu_msrs] = {domctl_get_vcpu_msrs, REPLY | NOT_SELF},
+    [XEN_DOMCTL_set_vcpu_msrs] = {domctl_set_vcpu_msrs, REPLY | NOT_SELF},
     [XEN_DOMCTL_psr_alloc] = {no_driver, 0},
     [XEN_DOMCTL_get_cpu_policy] = {domctl_get_cpu_policy, REPLY},
     [XEN_DOMCTL_set_cpu_policy] = {domctl_set_cpu_policy, REPLY | NOT_SELF},
@@ -85,7 +92,8 @@ static const struct domctl_call calls[] = {
 /* Counts and the place of a mistake go back with some errors too. */
 static bool replies(const struct xen_domctl *op, unsigned flags, long rc)
 {
-    return (flags & REPLY) && (!rc || rc == -ENOBUFS || op->cmd == XEN_DOMCTL_set_cpu_policy);
+    return (flags & REPLY) && (!rc || rc == -ENOBUFS || op->cmd == XEN_DOMCTL_set_cpu_policy ||
+                               op->cmd == XEN_DOMCTL_set_vcpu_msrs);
 }
 
 /* Under the control lock. */

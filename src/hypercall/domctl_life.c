@@ -131,6 +131,15 @@ long domctl_resumedomain(struct domain *d, struct xen_domctl *op)
     return 0;
 }
 
+/* The tools hear of a suspension by the guest's own channel to them; 0: they do not. */
+long domctl_subscribe(struct domain *d, struct xen_domctl *op)
+{
+    lock(&d->lock);
+    d->suspend_port = op->u.subscribe.port;
+    unlock(&d->lock);
+    return 0;
+}
+
 long domctl_destroydomain(struct domain *d, struct xen_domctl *op)
 {
     return domain_destroy(d); /* -ERESTART: called again */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* domctl: vCPUs: their registers as a whole, where they run and how much. Public domctl.h; ABI.md
- * 2.1. */
+/* domctl: vCPUs: where they run and how much. Public domctl.h; ABI.md 2.1. */
 #include "hypercall/control.h"
 
 #include "base/softirq.h"
@@ -8,87 +7,6 @@
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "pv/pv.h"
-
-/* -EINVAL: there cannot be one; -ESRCH: not made. */
-static int find_vcpu(struct domain *d, uint32_t id, struct vcpu **out)
-{
-    if (id >= d->max_vcpus)
-        return refuse(-EINVAL, "vCPU %u of domain %u, which may have %u", id, d->id, d->max_vcpus);
-    *out = d->vcpu[index_nospec(id, d->max_vcpus)];
-    return *out ? 0 : refuse(-ESRCH, "domain %u has no vCPU %u", d->id, id);
-}
-
-/* ---- registers ---- */
-
-/* d is paused. */
-static long set_context(struct vcpu *v, const struct vcpu_guest_context *c)
-{
-    struct domain *d = v->domain;
-    long rc;
-
-    lock(&d->lock);
-    rc = pv_vcpu_set_context(v, c);
-    if (!rc) {
-        v->initialised = true;
-        if (c->flags & VGCF_online)
-            hypercall_vcpu_up(v);
-        else
-            vcpu_pause_set(v, VCPU_DOWN_BIT);
-    }
-    unlock(&d->lock);
-    return rc;
-}
-
-long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
-{
-    uint64_t va = handle_va(op->u.vcpucontext.ctxt);
-    struct vcpu_guest_context *c;
-    struct vcpu *v;
-    long rc = find_vcpu(d, op->u.vcpucontext.vcpu, &v);
-
-    if (rc)
-        return rc;
-    if (!va || !v->pv)
-        return refuse(-EOPNOTSUPP, "reset of vCPU %u of domain %u", v->id, d->id);
-    c = heap_alloc(sizeof(*c));
-    if (!c)
-        return refuse(-ENOMEM, "no memory for a context");
-    if (guest_read(c, va, sizeof(*c))) {
-        rc = -EFAULT;
-    } else {
-        domain_pause(d);
-        rc = set_context(v, c);
-        if (domain_unpause(d))
-            rc = -EINVAL;
-    }
-    heap_free(c);
-    return rc;
-}
-
-long domctl_getvcpucontext(struct domain *d, struct xen_domctl *op)
-{
-    struct vcpu_guest_context *c;
-    struct vcpu *v;
-    long rc = find_vcpu(d, op->u.vcpucontext.vcpu, &v);
-
-    if (rc == -ESRCH || (!rc && (!v->initialised || !v->pv)))
-        return refuse(-ENODATA, "vCPU %u of domain %u has no context", op->u.vcpucontext.vcpu,
-                      d->id);
-    if (rc)
-        return rc;
-    c = heap_alloc(sizeof(*c));
-    if (!c)
-        return refuse(-ENOMEM, "no memory for a context");
-    domain_pause(d);
-    pv_vcpu_get_context(v, c);
-    if (!(read_once(v->pause) & BIT(VCPU_DOWN_BIT)))
-        c->flags |= VGCF_online;
-    rc = domain_unpause(d);
-    if (!rc && guest_write(handle_va(op->u.vcpucontext.ctxt), c, sizeof(*c)))
-        rc = -EFAULT;
-    heap_free(c);
-    return rc;
-}
 
 long domctl_sendtrigger(struct domain *d, struct xen_domctl *op)
 {
@@ -98,7 +16,7 @@ long domctl_sendtrigger(struct domain *d, struct xen_domctl *op)
 
     if (a->vcpu >= d->max_vcpus)
         return refuse(-ESRCH, "trigger for vCPU %u of domain %u", a->vcpu, d->id);
-    rc = find_vcpu(d, a->vcpu, &v);
+    rc = control_vcpu(d, a->vcpu, &v);
     if (rc)
         return rc;
     switch (a->trigger) {
@@ -123,7 +41,7 @@ long domctl_getvcpuinfo(struct domain *d, struct xen_domctl *op)
     struct xen_domctl_getvcpuinfo *a = &op->u.getvcpuinfo;
     struct vcpu *v;
     uint32_t pause;
-    int rc = find_vcpu(d, a->vcpu, &v);
+    int rc = control_vcpu(d, a->vcpu, &v);
 
     if (rc)
         return rc;
@@ -177,7 +95,7 @@ long domctl_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
     int rc = affinity_check(a);
 
     if (!rc)
-        rc = find_vcpu(d, a->vcpu, &v);
+        rc = control_vcpu(d, a->vcpu, &v);
     if (rc)
         return rc;
     hard = v->unit.hard;
@@ -199,7 +117,7 @@ long domctl_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
     int rc = affinity_check(a);
 
     if (!rc)
-        rc = find_vcpu(d, a->vcpu, &v);
+        rc = control_vcpu(d, a->vcpu, &v);
     return rc ? rc : write_affinity(a, &v->unit.hard, &v->unit.soft);
 }
 

@@ -10,6 +10,8 @@
 extern const struct domain_part hypercall_part;
 
 long memory_op(uint64_t cmd, uint64_t arg);
+/* Start-up: the frames of the machine-to-physical table become DOMID_XEN's, to be read. */
+void memory_machphys_share(void);
 long sched_op(uint32_t cmd, uint64_t arg);
 long vcpu_op(uint32_t cmd, uint32_t vcpuid, uint64_t arg);
 /* Brings up a vCPU that has its registers, and starts the ticks it did not stop. Once the domain

@@ -23,7 +23,30 @@ long memory_machphys_mapping(uint32_t op, uint64_t start, uint64_t arg)
     return guest_write(arg, &a, sizeof(a));
 }
 
-/* The table's memory comes in aligned blocks of 2 MiB, each mapped by one entry. */
+/* The table's memory comes in aligned blocks of 2 MiB, each mapped by one entry; false: there are
+ * no more. */
+static bool m2p_block(uint64_t i, mfn_t *out)
+{
+    unsigned level;
+    uint64_t pte =
+        i * M2P_ENTRIES_PER_2M < max_mfn ? map_lookup(HW_VA_M2P + (i << PT_SHIFT(2)), &level) : 0;
+
+    if (!pte || level != 2)
+        return false;
+    *out = pte_mfn(pte);
+    return true;
+}
+
+/* Tools read it as frames of DOMID_XEN. */
+void memory_machphys_share(void)
+{
+    mfn_t m;
+
+    for (uint64_t i = 0; m2p_block(i, &m); i++)
+        for (unsigned n = 0; n < PT_ENTRIES; n++)
+            frame_share(&frame_owner_xen, mfn_to_virt(mfn(m.n + n)), false);
+}
+
 long memory_machphys_mfn_list(uint32_t op, uint64_t start, uint64_t arg)
 {
     uint64_t blocks = DIV_ROUND_UP(max_mfn, M2P_ENTRIES_PER_2M);
@@ -33,11 +56,11 @@ long memory_machphys_mfn_list(uint32_t op, uint64_t start, uint64_t arg)
         return -EFAULT;
     a.nr_extents = (unsigned)min((uint64_t)a.max_extents, blocks);
     for (uint64_t i = 0; i < a.nr_extents; i++) {
-        unsigned level;
-        uint64_t pte = map_lookup(HW_VA_M2P + (i << PT_SHIFT(2)), &level);
-        uint64_t base = pte && level == 2 ? pte_mfn(pte).n : 0;
+        mfn_t m = mfn(0);
 
-        if (guest_write_at(handle_va(a.extent_start), i, &base))
+        if (!m2p_block(i, &m))
+            m = mfn(0);
+        if (guest_write_at(handle_va(a.extent_start), i, &m.n))
             return -EFAULT;
     }
     return guest_write(arg, &a, sizeof(a));

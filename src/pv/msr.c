@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Model-specific registers as a PV guest's kernel sees them: a table of what it may read and write.
  * What is not in the table is #GP. ABI.md 3.7; Intel SDM vol. 4; AMD APM vol. 2, appendix A. */
+#include <xen/domctl.h>
 #include "cpu/cpu.h"
 #include "cpu/spec.h"
 #include "lib/errno.h"
+#include "lib/string.h"
 #include "memory/layout.h"
 #include "pv/internal.h"
 #include "time/clock.h"
@@ -184,7 +186,8 @@ static int write_spec_ctrl(struct vcpu *v, uint32_t index, uint64_t val)
     if (val & ~allowed)
         return -EPERM;
     v->pv->msr_spec_ctrl = val;
-    pv_load_msrs(v);
+    if (v == current())
+        pv_load_msrs(v);
     return 0;
 }
 
@@ -210,7 +213,8 @@ static int write_tsc_aux(struct vcpu *v, uint32_t index, uint64_t val)
     if (!has_feature(v, X86_FEATURE_RDTSCP) || val > 0xffffffffu)
         return -EPERM;
     v->pv->msr_tsc_aux = val;
-    pv_load_msrs(v);
+    if (v == current())
+        pv_load_msrs(v);
     return 0;
 }
 
@@ -254,7 +258,7 @@ static int write_dr_mask(struct vcpu *v, uint32_t index, uint64_t val)
     if (!has_feature(v, X86_FEATURE_DBEXT) || (val & ~DR_MASK_BITS))
         return -EPERM;
     v->pv->dr_mask[n & 3] = val;
-    if (v->pv->dr7 & DR7_ENABLES)
+    if (v == current() && (v->pv->dr7 & DR7_ENABLES))
         pv_debug_load(v);
     return 0;
 }
@@ -334,6 +338,54 @@ bool pv_msr_rules_sorted(void)
         if (rules[i].first > rules[i].last || (i && rules[i].first <= rules[i - 1].last))
             return false;
     return true;
+}
+
+/* ---- those that a saved vCPU takes along ---- */
+
+static const uint32_t kept[PV_MSRS] = {
+    MSR_SPEC_CTRL, MSR_MISC_FEATURES, MSR_TSC_AUX,      MSR_DR0_MASK,
+    MSR_DR1_MASK,  MSR_DR1_MASK + 1,  MSR_DR1_MASK + 2,
+};
+
+unsigned pv_vcpu_get_msrs(struct vcpu *v, struct xen_domctl_vcpu_msr *msrs)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < PV_MSRS; i++) {
+        uint64_t val;
+
+        if (rule_of(kept[i])->read(v, kept[i], &val) == 0 && val)
+            msrs[n++] = (struct xen_domctl_vcpu_msr){.index = kept[i], .value = val};
+    }
+    return n;
+}
+
+static int write_kept(struct vcpu *v, const struct xen_domctl_vcpu_msr *m)
+{
+    for (unsigned i = 0; i < PV_MSRS; i++)
+        if (kept[i] == m->index)
+            return m->reserved ? -EINVAL : rule_of(m->index)->write(v, m->index, m->value);
+    return -EINVAL;
+}
+
+int pv_vcpu_set_msrs(struct vcpu *v, const struct xen_domctl_vcpu_msr *msrs, unsigned *n)
+{
+    struct pv_vcpu *pv = v->pv;
+    const uint64_t misc = pv->msr_misc_features, spec = pv->msr_spec_ctrl, aux = pv->msr_tsc_aux;
+    uint32_t mask[ARRAY_SIZE(pv->dr_mask)];
+
+    memcpy(mask, pv->dr_mask, sizeof(mask));
+    for (unsigned i = 0; i < *n; i++) {
+        if (!write_kept(v, &msrs[i]))
+            continue;
+        pv->msr_misc_features = misc;
+        pv->msr_spec_ctrl = spec;
+        pv->msr_tsc_aux = aux;
+        memcpy(pv->dr_mask, mask, sizeof(mask));
+        *n = i;
+        return refuse(-EINVAL, "vCPU %u: MSR %#x = %#lx", v->id, msrs[i].index, msrs[i].value);
+    }
+    return 0;
 }
 
 uint64_t pv_rdtsc(struct vcpu *v)

@@ -58,6 +58,7 @@ struct pv_vcpu {
     bool io_breakpoint_hit;   /* the access being emulated met one of dr7_emul */
     bool failsafe_pending;    /* selectors that could not be loaded: tell the guest on exit */
     uint16_t failsafe_sel[4]; /* ds, es, fs, gs as they should have been */
+    int context_refused;      /* a context was, for this reason; its tables are being given up */
 };
 
 struct pv_domain {
@@ -96,11 +97,37 @@ int must_check pv_perdomain_vcpu_init(struct vcpu *v);
 void pv_perdomain_free(struct domain *d);
 /* Sets the PERDOMAIN window's entry `page` (0-31) of v; flushing is the caller's. */
 void pv_perdomain_set(struct vcpu *v, unsigned page, uint64_t pte);
+
+/* ---- contexts (pv/context.c): v does not run; those that change it, under [D] ---- */
 /* setvcpucontext, VCPUOP_initialise and the builder: checks and takes a whole context. cr3 in the
- * context is in public format. -EINVAL, -EBUSY, -ERESTART... */
+ * context is in public format. -EINVAL, -EBUSY; -EOPNOTSUPP: other tables than those of a vCPU that
+ * has a context; -ERESTART: call again. All but the last leave v as it was. */
 int must_check pv_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
-/* The same back, for getvcpucontext: v does not run. */
+/* The same back, for getvcpucontext. */
 void pv_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
+/* Takes the context away: no page tables, no handlers. -ERESTART: call again. */
+int must_check pv_vcpu_reset(struct vcpu *v);
+struct xen_domctl_ext_vcpucontext;
+void pv_vcpu_get_ext(struct vcpu *v, struct xen_domctl_ext_vcpucontext *e);
+int must_check pv_vcpu_set_ext(struct vcpu *v, const struct xen_domctl_ext_vcpucontext *e);
+/* Extended state as getvcpuextstate hands it out: the image is a standard XSAVE area. */
+struct pv_xstate {
+    uint64_t xcr0, xcr0_accum;
+    uint8_t image[];
+};
+/* Bytes of v's; 0: it cannot have any beside its context's. */
+size_t pv_vcpu_xstate_size(const struct vcpu *v);
+uint64_t pv_vcpu_xstate_mask(const struct vcpu *v); /* components that v may enable */
+void pv_vcpu_get_xstate(const struct vcpu *v, struct pv_xstate *x);
+/* `size` bytes in all, 16 or more. -EINVAL: not a state of v, which stays as it is. */
+int must_check pv_vcpu_set_xstate(struct vcpu *v, const struct pv_xstate *x, size_t size);
+/* MSRs that v keeps and that are not 0, at most PV_MSRS; and back: all, or -EINVAL with *n the one
+ * at fault. */
+#define PV_MSRS 7u
+struct xen_domctl_vcpu_msr;
+unsigned pv_vcpu_get_msrs(struct vcpu *v, struct xen_domctl_vcpu_msr *msrs);
+int must_check pv_vcpu_set_msrs(struct vcpu *v, const struct xen_domctl_vcpu_msr *msrs,
+                                unsigned *n);
 
 /* ---- context switch (pv/switch.c): hardware <-> struct pv_vcpu; interrupts off ---- */
 void pv_switch_from(struct vcpu *v); /* saves selectors, bases, debug registers, extended state */

@@ -168,6 +168,12 @@ static struct refuse_ring *current_ring(void)
     return v ? &v->refusals : NULL;
 }
 
+static void suspended(struct domain *d, uint32_t port)
+{
+    if (event_send(d, port))
+        return; /* the guest closed its channel: the tools hear of it by VIRQ_DOM_EXC */
+}
+
 static void state_changed(void)
 {
     event_send_global_virq(VIRQ_DOM_EXC);
@@ -189,6 +195,7 @@ void hooks_init_domains(void)
     vcpu_upcall_hvm = hvm_upcall;
     domain_machine_shutdown = machine_shutdown;
     domain_crash_dump = crash_dump;
+    domain_suspended = suspended;
     domain_state_changed = state_changed;
     refuse_current_ring = current_ring;
     refuse_call_name = hypercall_name;

@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/spec.h"
 #include "frame/frame.h"
+#include "hypercall/ops.h"
 #include "hypercall/version.h"
 #include "lib/strutil.h"
 #include "memory/buddy.h"
@@ -101,6 +102,7 @@ static void init_code start_memory(void)
         if (r->type == BOOT_RAM)
             frame_table_add_ram(mfn(r->start >> PAGE_SHIFT), mfn(r->end >> PAGE_SHIFT));
     }
+    memory_machphys_share();
     start_percpu();
     log_info("memory: %lu MiB free of %lu", buddy_free_frames() >> 8, max_mfn >> 8);
 }

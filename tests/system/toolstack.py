@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Debian's toolstack as it is, in domain 0 on the disk image: tests/system/tools/guests says what it
-does. The script comes on a second disk, as a tar archive, and is started from the root shell.
+"""Debian's toolstack as it is, in domain 0 on the disk image: the scripts of tests/system/tools say
+what it does. They come on a second disk, as a tar archive, and one is started from the root shell.
 """
 
+import functools
 import os
 import subprocess
 
@@ -18,11 +19,11 @@ BLOCK = 512
 def archive(path):
     """Writes the scripts to path, in whole blocks."""
     here = os.path.join(machine.ROOT, "tests", "system", "tools")
-    subprocess.run(["tar", "-C", here, "-cf", path, "guests"], check=True)
+    subprocess.run(["tar", "-C", here, "-cf", path, "."], check=True)
     os.truncate(path, -(-os.path.getsize(path) // BLOCK) * BLOCK)
 
 
-def tools(lab, arguments=""):
+def tools(lab, script):
     disk = lab.scratch + ".tar"
     archive(disk)
     pc = machine.Machine(hv=lab.hv, hv_args=f"{HV_ARGS} dom0_mem=1G,max:1G",
@@ -31,7 +32,7 @@ def tools(lab, arguments=""):
     with lab.session(pc) as session:
         if not session.expect(r"root@argon[^#\n]*#", SHELL_SECONDS):
             return f"no root shell {session.errors()}".strip()
-        session.type(f"tar -xf /dev/vdb -C /run && exec /run/guests {arguments}\n")
+        session.type(f"tar -xf /dev/vdb -C /run && exec /run/{script}\n")
         ended = session.wait_end(SCRIPT_SECONDS)
         failed = [line for line in session.output.splitlines() if "tools: FAIL" in line]
         if failed or "tools: verdict: pass" not in session.output:
@@ -39,4 +40,5 @@ def tools(lab, arguments=""):
         return "" if ended == machine.POWER_OFF else ended
 
 
-CASES.append(Case("toolstack", tools))
+CASES.append(Case("toolstack", functools.partial(tools, script="guests")))
+CASES.append(Case("toolstack-save", functools.partial(tools, script="save")))

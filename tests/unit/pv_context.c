@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pv/domain.c, callbacks.c, hypercall_page.c, switch.c: whole contexts in and out, what they may
- * not ask for, the calls that register handlers, and a vCPU leaving and entering the CPU. */
+/* pv/context.c, msr.c (those that are saved), callbacks.c, hypercall_page.c, switch.c: whole
+ * contexts in and out, what they may not ask for, what is refused half way, the calls that register
+ * handlers, and a vCPU leaving and entering the CPU. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <cmocka.h>
 
 #include <xen/callback.h>
+#include <xen/domctl.h>
 #include <xen/nmi.h>
 
 #include "base/softirq.h"
@@ -76,6 +78,188 @@ static void in_and_out(void **state)
     assert_true(back.flags & VGCF_in_kernel);
     /* What came out goes in again. */
     assert_int_equal(pv_vcpu_set_context(fx_vcpu, &back), 0);
+}
+
+/* What comes late leaves nothing of what came early, and a context that was there before stays. */
+static void refused_as_a_whole(void **state)
+{
+    uint32_t refs = frame_ref_count(l4);
+    mfn_t user, gdt;
+
+    frame_descriptor_ok = pv_descriptor_ok;
+    assert_int_equal(frame_alloc(&fx_domain->memory, 0, 0, &user), 0);
+    assert_int_equal(frame_alloc(&fx_domain->memory, 0, 0, &gdt), 0);
+    ctx.gdt_ents = 513;
+    ctx.gdt_frames[0] = gdt.n;
+    ctx.gdt_frames[1] = 5; /* not the guest's */
+    ctx.debugreg[0] = 0x1000;
+    ctx.ctrlreg[1] = user.n << PAGE_SHIFT;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EINVAL);
+    assert_true(mfn_eq(fx_vcpu->pv->kernel_l4, INVALID_MFN));
+    assert_true(mfn_eq(fx_vcpu->pv->user_l4, INVALID_MFN));
+    assert_int_equal(fx_vcpu->pv->gdt_entries, 0);
+    assert_int_equal(fx_vcpu->pv->dr[0], 0);
+    assert_int_equal(frame_ref_count(l4), refs);
+    assert_int_equal(frame_ref_count(gdt), refs);
+    *(uint64_t *)mfn_to_virt(user) = max_mfn << PAGE_SHIFT | PTE_P; /* no table of a guest's */
+    ctx.gdt_ents = 1;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EINVAL);
+    assert_true(mfn_eq(fx_vcpu->pv->kernel_l4, INVALID_MFN));
+    assert_int_equal(frame_ref_count(l4), refs);
+    ctx.ctrlreg[1] = 0;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    assert_int_equal(fx_vcpu->pv->gdt_entries, 1);
+}
+
+/* Of a vCPU that has one, a context changes registers; its tables are the guest's own affair. */
+static void context_of_one_that_runs(void **state)
+{
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    fx_vcpu->initialised = true;
+    memset(&((uint8_t *)(uintptr_t)xstate_image(fx_vcpu->pv->xstate))[576], 0x77, 8); /* AVX */
+    ctx.user_regs.rax = 1;
+    ctx.flags |= VGCF_i387_valid;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    assert_int_equal(fx_vcpu->regs.rax, 1);
+    assert_int_equal(((const uint8_t *)xstate_image(fx_vcpu->pv->xstate))[576], 0x77);
+    ctx.user_regs.rax = 2;
+    ctx.ldt_ents = 1;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EOPNOTSUPP);
+    ctx.ldt_ents = 0;
+    ctx.gdt_ents = 1;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EOPNOTSUPP);
+    ctx.gdt_ents = 0;
+    ctx.ctrlreg[3] += PAGE_SIZE;
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EOPNOTSUPP);
+    ctx.ctrlreg[3] -= PAGE_SIZE;
+    ctx.ctrlreg[1] = ctx.ctrlreg[3];
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), -EOPNOTSUPP);
+    assert_int_equal(fx_vcpu->regs.rax, 1);
+}
+
+static void reset(void **state)
+{
+    uint32_t refs = frame_ref_count(l4);
+
+    ctx.ctrlreg[1] = ctx.ctrlreg[3];
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+    assert_int_equal(frame_ref_count(l4), refs + 2);
+    fx_vcpu->pv->xcr0_accum = fx_vcpu->pv->xcr0 = 7;
+    assert_int_equal(pv_vcpu_reset(fx_vcpu), 0);
+    assert_int_equal(frame_ref_count(l4), refs);
+    assert_int_equal(fx_vcpu->pv->trap[14].address, 0);
+    assert_int_equal(fx_vcpu->pv->event.address, 0);
+    assert_int_equal(fx_vcpu->pv->xcr0, XCR0_DEFAULT);
+    assert_int_equal(pv_vcpu_set_context(fx_vcpu, &ctx), 0);
+}
+
+static void extended_context(void **state)
+{
+    struct xen_domctl_ext_vcpucontext e, back_e;
+
+    fx_vcpu->pv->syscall32 = (struct pv_callback){HANDLER, true};
+    pv_vcpu_get_ext(fx_vcpu, &e);
+    assert_int_equal(e.size, sizeof(e));
+    assert_int_equal(e.syscall32_callback_eip, HANDLER);
+    assert_true(e.syscall32_disables_events);
+    assert_false(e.sysenter_disables_events);
+    e.sysenter_callback_eip = HANDLER + 1;
+    assert_int_equal(pv_vcpu_set_ext(fx_vcpu, &e), 0);
+    pv_vcpu_get_ext(fx_vcpu, &back_e);
+    assert_memory_equal(&e, &back_e, sizeof(e));
+    e.size = 8;
+    assert_int_equal(pv_vcpu_set_ext(fx_vcpu, &e), -EINVAL);
+    e.size = sizeof(e);
+    e.sysenter_callback_eip = 1ul << 63;
+    assert_int_equal(pv_vcpu_set_ext(fx_vcpu, &e), -EINVAL);
+    e.sysenter_callback_eip = 0;
+    e.syscall32_callback_eip = 1ul << 47;
+    assert_int_equal(pv_vcpu_set_ext(fx_vcpu, &e), -EINVAL);
+    assert_int_equal(fx_vcpu->pv->syscall32.address, HANDLER);
+}
+
+static union {
+    struct pv_xstate x;
+    uint8_t bytes[4096];
+} xs;
+
+#define XS_OUT()                            \
+    do {                                    \
+        memset(&xs, 0xee, sizeof(xs));      \
+        pv_vcpu_get_xstate(fx_vcpu, &xs.x); \
+    } while (0)
+#define XS_REFUSED(change)                                                                 \
+    do {                                                                                   \
+        XS_OUT();                                                                          \
+        change;                                                                            \
+        assert_int_equal(pv_vcpu_set_xstate(fx_vcpu, &xs.x, pv_vcpu_xstate_size(fx_vcpu)), \
+                         -EINVAL);                                                         \
+    } while (0)
+
+static void extended_state(void **state)
+{
+    struct pv_vcpu *pv = fx_vcpu->pv;
+    size_t size;
+
+    if (!pv_vcpu_xstate_mask(fx_vcpu))
+        skip();
+    size = pv_vcpu_xstate_size(fx_vcpu);
+    assert_int_equal(size, sizeof(struct pv_xstate) + XSAVE_MIN);
+    XS_OUT();
+    assert_int_equal(xs.x.xcr0, XCR0_DEFAULT);
+    assert_int_equal(xs.bytes[size], 0xee);
+    xs.x.image[200] = 0x5a;
+    assert_int_equal(pv_vcpu_set_xstate(fx_vcpu, &xs.x, size), 0);
+    assert_int_equal(((const uint8_t *)xstate_image(pv->xstate))[200], 0x5a);
+    assert_int_equal(pv_vcpu_set_xstate(fx_vcpu, &xs.x, size - 1), -EINVAL);
+    assert_int_equal(pv_vcpu_set_xstate(fx_vcpu, &xs.x, sizeof(xs.x)), -EINVAL);
+    XS_REFUSED(xs.x.xcr0 = 0);
+    XS_REFUSED(xs.x.xcr0 = XCR0_SSE);
+    XS_REFUSED(xs.x.xcr0_accum = XCR0_X87); /* less than what is on */
+    XS_REFUSED(xs.x.xcr0_accum |= 1ull << 62);
+    XS_REFUSED(xs.x.xcr0 = xs.x.xcr0_accum = ~0ull);
+    XS_REFUSED(xs.x.image[XSAVE_HEADER + 1] = 1);     /* a component that was never on */
+    XS_REFUSED(xs.x.image[XSAVE_HEADER + 15] = 0x80); /* compacted */
+    XS_REFUSED(xs.x.image[XSAVE_HEADER + 63] = 1);    /* reserved */
+    assert_int_equal(pv->xcr0, XCR0_DEFAULT);
+    assert_int_equal(((const uint8_t *)xstate_image(pv->xstate))[200], 0x5a);
+    memset(&xs, 0, sizeof(xs)); /* none was ever on */
+    assert_int_equal(pv_vcpu_set_xstate(fx_vcpu, &xs.x, sizeof(xs.x)), 0);
+    assert_int_equal(((const uint8_t *)xstate_image(pv->xstate))[200], 0x5a);
+}
+
+static void saved_msrs(void **state)
+{
+    struct xen_domctl_vcpu_msr m[PV_MSRS] = {{0}}, bad[2] = {{0}};
+    struct pv_vcpu *pv = fx_vcpu->pv;
+    unsigned n;
+
+    assert_int_equal(pv_vcpu_get_msrs(fx_vcpu, m), 0);
+    pv->msr_tsc_aux = 7;
+    for (unsigned i = 0; i < 4; i++)
+        pv->dr_mask[i] = i + 1;
+    n = pv_vcpu_get_msrs(fx_vcpu, m);
+    assert_true(n >= 1);
+    assert_int_equal(m[0].index, MSR_TSC_AUX);
+    pv->msr_tsc_aux = 0;
+    memset(pv->dr_mask, 0, sizeof(pv->dr_mask));
+    wrmsr(MSR_TSC_AUX, 99);
+    assert_int_equal(pv_vcpu_set_msrs(fx_vcpu, m, &n), 0);
+    assert_int_equal(pv->msr_tsc_aux, 7);
+    assert_int_equal(rdmsr(MSR_TSC_AUX), 99); /* the vCPU does not run */
+    bad[0] = (struct xen_domctl_vcpu_msr){.index = MSR_TSC_AUX, .value = 8};
+    bad[1] = (struct xen_domctl_vcpu_msr){.index = MSR_TSC_AUX, .value = 1ull << 32};
+    n = 2;
+    assert_int_equal(pv_vcpu_set_msrs(fx_vcpu, bad, &n), -EINVAL);
+    assert_int_equal(n, 1);
+    assert_int_equal(pv->msr_tsc_aux, 7); /* the first went back */
+    bad[1] = (struct xen_domctl_vcpu_msr){.index = MSR_LSTAR, .value = 5};
+    n = 2;
+    assert_int_equal(pv_vcpu_set_msrs(fx_vcpu, bad, &n), -EINVAL);
+    bad[1] = (struct xen_domctl_vcpu_msr){.index = MSR_TSC_AUX, .reserved = 1};
+    n = 2;
+    assert_int_equal(pv_vcpu_set_msrs(fx_vcpu, bad, &n), -EINVAL);
+    assert_int_equal(pv->msr_tsc_aux, 7);
 }
 
 #define REFUSED(change)                                                \
@@ -344,6 +528,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(in_and_out),
         TEST(contexts_that_lie),
+        TEST(refused_as_a_whole),
+        TEST(context_of_one_that_runs),
+        TEST(reset),
+        TEST(extended_context),
+        TEST(extended_state),
+        TEST(saved_msrs),
         TEST(leaving_and_entering),
         TEST(msrs_stay_with_their_vcpu),
         TEST(breakpoint_masks_stay_with_their_vcpu),
