@@ -17,6 +17,7 @@
 #include "lib/list.h"
 #include "lib/range.h"
 #include "sched/sched.h"
+#include "time/clock.h"
 #include "time/timer.h"
 
 #define MAX_VCPUS    128u                 /* of one domain */
@@ -77,6 +78,16 @@ struct vcpu {
     struct refuse_ring refusals;
 };
 
+/* The time stamp counter as the domain sees it: XEN_DOMCTL_settscinfo. */
+struct domain_tsc {
+    bool emulated; /* else the processor's; the rest says how it counts */
+    uint32_t mode, incarnation;
+    uint32_t khz;            /* 0: never set, the processor's */
+    uint64_t zero_ns;        /* system time when it was 0 */
+    uint64_t per_ns_32;      /* ticks a ns, times 2^32 */
+    struct time_scale scale; /* back to ns: mul and shift */
+};
+
 enum domain_state {
     DOMAIN_ALIVE,
     DOMAIN_DYING, /* teardown goes on */
@@ -122,6 +133,7 @@ struct domain {
     bool created;                  /* [D] ran already: its CPU policy stays */
     uint16_t weight, cap;          /* [D] the tools' scheduling parameters */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
+    struct domain_tsc tsc;         /* [D] changed only while it is paused */
     void *memory_map;              /* [D] XENMEM_set_memory_map: E820 entries, in the heap */
     uint32_t memory_map_entries;   /* [D] */
     struct domain_watchdog watchdog[DOMAIN_WATCHDOGS];
@@ -250,6 +262,16 @@ int must_check domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m);
 int must_check domain_iomem_protect(mfn_t first, mfn_t last);
 void domain_iomem_unprotect(mfn_t first, mfn_t last);
 bool domain_iomem_protected(mfn_t m);
+
+/* ---- time stamp counter ---- */
+
+/* It counts from `elapsed_ns` on with `khz` (0: as usual), emulated or not. d is paused. */
+void domain_tsc_set(struct domain *d, bool emulated, uint32_t khz, uint64_t elapsed_ns);
+/* Its value at system time `ns`, if it is emulated. */
+static inline uint64_t domain_tsc_at(const struct domain *d, uint64_t ns)
+{
+    return (uint64_t)((unsigned __int128)(ns - d->tsc.zero_ns) * d->tsc.per_ns_32 >> 32);
+}
 
 /* ---- vCPU states ---- */
 

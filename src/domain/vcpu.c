@@ -10,6 +10,8 @@
 #include "time/clock.h"
 #include "time/trace.h"
 
+#define EMULATED_KHZ 1000000u /* unless told otherwise: a tick is a ns */
+
 int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
 {
     struct vcpu *v;
@@ -222,20 +224,35 @@ static bool time_area_write(const struct vcpu *v, struct vcpu_time_info t)
     return !guest_write(v->time_info_va, &t.version, sizeof(t.version));
 }
 
-/* pvclock: public xen.h, struct vcpu_time_info. The scale never changes after start-up; version and
- * stamp do, so that the guest sees an update at least at each entry. */
+void domain_tsc_set(struct domain *d, bool emulated, uint32_t khz, uint64_t elapsed_ns)
+{
+    struct domain_tsc *t = &d->tsc;
+
+    if (!khz)
+        khz = emulated ? EMULATED_KHZ : (uint32_t)(time_tsc_hz / 1000);
+    t->emulated = emulated;
+    t->khz = khz;
+    t->zero_ns = time_now() - elapsed_ns;
+    t->per_ns_32 = ((uint64_t)khz << 32) / 1000000;
+    time_scale_set(&t->scale, khz * 1000ull);
+}
+
+/* pvclock: public xen.h, struct vcpu_time_info. The scale never changes while the domain runs;
+ * version and stamp do, so that the guest sees an update at least at each entry. */
 void vcpu_time_update(struct vcpu *v)
 {
     struct vcpu_time_info *t, copy;
-    uint64_t tsc = rdtsc();
+    const struct domain_tsc *d_tsc = &v->domain->tsc;
+    const struct time_scale *scale = d_tsc->emulated ? &d_tsc->scale : &time_scale;
+    uint64_t tsc = rdtsc(), ns = time_tsc_to_ns(tsc);
 
     v->pvclock_version = (v->pvclock_version + 2) & ~1u;
     copy = (struct vcpu_time_info){
         .version = v->pvclock_version,
-        .tsc_timestamp = tsc,
-        .system_time = time_tsc_to_ns(tsc),
-        .tsc_to_system_mul = time_scale.mul,
-        .tsc_shift = time_scale.shift,
+        .tsc_timestamp = d_tsc->emulated ? domain_tsc_at(v->domain, ns) : tsc,
+        .system_time = ns,
+        .tsc_to_system_mul = scale->mul,
+        .tsc_shift = scale->shift,
         .flags = time_scale.stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0,
     };
     if (v->info) {

@@ -78,32 +78,43 @@ long domctl_get_address_size(struct domain *d, struct xen_domctl *op)
 
 /* ---- the time stamp counter ---- */
 
+enum {
+    TSC_DEFAULT,
+    TSC_ALWAYS,
+    TSC_NEVER
+}; /* is it emulated */
+
 long domctl_gettscinfo(struct domain *d, struct xen_domctl *op)
 {
     struct xen_domctl_tsc_info *a = &op->u.tsc_info;
 
     if (!d->pv)
         return refuse(-EOPNOTSUPP, "TSC of domain %u", d->id);
-    a->tsc_mode = d->pv->tsc_mode;
-    a->gtsc_khz = (uint32_t)(time_tsc_hz / 1000);
-    a->incarnation = d->pv->tsc_incarnation;
-    a->elapsed_nsec = time_now();
+    a->tsc_mode = d->tsc.mode;
+    a->gtsc_khz = d->tsc.khz ? d->tsc.khz : (uint32_t)(time_tsc_hz / 1000);
+    a->incarnation = d->tsc.incarnation;
+    a->elapsed_nsec = time_now() - d->tsc.zero_ns;
     return 0;
 }
 
-/* The frequency is the machine's; a guest that comes from another follows the clock pages, or has
- * its reads emulated if that is the mode. */
+/* By default a guest that comes from a machine whose counter runs at another speed has its reads
+ * emulated: the frequency that it found at its start stays. */
 long domctl_settscinfo(struct domain *d, struct xen_domctl *op)
 {
     const struct xen_domctl_tsc_info *a = &op->u.tsc_info;
+    bool other_speed;
 
     if (!d->pv)
         return refuse(-EOPNOTSUPP, "TSC of domain %u", d->id);
-    if (a->tsc_mode > 2)
+    if (a->tsc_mode > TSC_NEVER)
         return refuse(-EINVAL, "TSC mode %u", a->tsc_mode);
+    other_speed = a->gtsc_khz && a->gtsc_khz != (uint32_t)(time_tsc_hz / 1000);
     domain_pause(d);
-    d->pv->tsc_mode = a->tsc_mode;
-    d->pv->tsc_incarnation = a->incarnation;
-    d->pv->vtsc = a->tsc_mode == 1;
+    lock(&d->lock);
+    d->tsc.mode = a->tsc_mode;
+    d->tsc.incarnation = a->incarnation;
+    domain_tsc_set(d, a->tsc_mode == TSC_ALWAYS || (a->tsc_mode == TSC_DEFAULT && other_speed),
+                   a->gtsc_khz, a->elapsed_nsec);
+    unlock(&d->lock);
     return domain_unpause(d);
 }

@@ -22,22 +22,23 @@
 static struct cpuid_leaf time_leaf(const struct domain *d, uint32_t subleaf)
 {
     struct cpuid_leaf r = {0};
-    const struct pv_domain *pv = d->pv;
+    const struct domain_tsc *t = &d->tsc;
+    const struct time_scale *scale = t->emulated ? &t->scale : &time_scale;
     uint32_t khz = (uint32_t)(time_tsc_hz / 1000);
 
     switch (subleaf) {
     case 0:
-        r.a = (pv->vtsc ? TIME_VTSC : 0) | (time_scale.stable ? TIME_RELIABLE : 0) |
+        r.a = (t->emulated ? TIME_VTSC : 0) | (time_scale.stable ? TIME_RELIABLE : 0) |
               (cpu_has(X86_FEATURE_RDTSCP) ? TIME_RDTSCP : 0);
-        r.b = pv->tsc_mode;
-        r.c = pv->vtsc ? 1000000 : khz;
-        r.d = pv->tsc_incarnation;
+        r.b = t->mode;
+        r.c = t->emulated ? t->khz : khz;
+        r.d = t->incarnation;
         break;
     case 1:
-        r.a = (uint32_t)pv->tsc_offset;
-        r.b = (uint32_t)(pv->tsc_offset >> 32);
-        r.c = pv->vtsc ? 1u << 31 : time_scale.mul;
-        r.d = pv->vtsc ? 1 : (uint32_t)(uint8_t)time_scale.shift;
+        r.a = (uint32_t)t->zero_ns;
+        r.b = (uint32_t)(t->zero_ns >> 32);
+        r.c = scale->mul;
+        r.d = (uint32_t)(uint8_t)scale->shift;
         break;
     case 2:
         r.a = khz;

@@ -390,5 +390,5 @@ int pv_vcpu_set_msrs(struct vcpu *v, const struct xen_domctl_vcpu_msr *msrs, uns
 
 uint64_t pv_rdtsc(struct vcpu *v)
 {
-    return v->domain->pv->vtsc ? time_now() : rdtsc();
+    return v->domain->tsc.emulated ? domain_tsc_at(v->domain, time_now()) : rdtsc();
 }

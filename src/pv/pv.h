@@ -64,17 +64,14 @@ struct pv_vcpu {
 struct pv_domain {
     uint64_t *perdomain_l3; /* the domain's slot L4_PERDOMAIN: GDT and LDT windows of each vCPU */
     mfn_t perdomain_mfn;
-    struct lock mmu;                    /* RANK_PV */
-    struct cpu_policy *policy;          /* cpu/policy.h: what CPUID and MSRs show */
-    bool vtsc;                          /* emulate RDTSC */
-    uint32_t tsc_mode, tsc_incarnation; /* settscinfo */
-    uint64_t tsc_offset;
-    bool msr_relaxed;    /* unknown MSRs read 0 and ignore writes */
-    bool cpuid_faulting; /* CPUID of its user space faults too */
-    uint32_t cf8;        /* [a] PCI configuration address latched by the domain */
-    uint8_t cmos_index;  /* [a] */
-    struct lock chip;    /* RANK_CHIP: the PIT that the domain sees */
-    struct pv_pit *pit;  /* pv/pit.c; NULL unless it drives devices */
+    struct lock mmu;           /* RANK_PV */
+    struct cpu_policy *policy; /* cpu/policy.h: what CPUID and MSRs show */
+    bool msr_relaxed;          /* unknown MSRs read 0 and ignore writes */
+    bool cpuid_faulting;       /* CPUID of its user space faults too */
+    uint32_t cf8;              /* [a] PCI configuration address latched by the domain */
+    uint8_t cmos_index;        /* [a] */
+    struct lock chip;          /* RANK_CHIP: the PIT that the domain sees */
+    struct pv_pit *pit;        /* pv/pit.c; NULL unless it drives devices */
 };
 
 /* Per-vCPU window in slot L4_PERDOMAIN: 16 pages of GDT (14 of the guest, Argon's own at 14), then

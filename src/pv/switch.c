@@ -44,7 +44,7 @@ uint64_t pv_cr4_for(const struct vcpu *v)
     uint64_t cr4 = cpu_cr4 & ~(CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_UMIP);
 
     cr4 |= v->pv->cr4 & (CR4_TSD | CR4_DE | CR4_FSGSBASE);
-    return v->domain->pv->vtsc ? cr4 | CR4_TSD : cr4;
+    return v->domain->tsc.emulated ? cr4 | CR4_TSD : cr4;
 }
 
 uint64_t pv_cr4_view(const struct vcpu *v)

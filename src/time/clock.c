@@ -110,7 +110,7 @@ static uint64_t clock_of_log(void)
     return time_now();
 }
 
-void clock_init_hz(uint64_t hz)
+void time_scale_set(struct time_scale *s, uint64_t hz)
 {
     uint64_t mul;
     int shift = 0;
@@ -124,8 +124,13 @@ void clock_init_hz(uint64_t hz)
         mul = (uint64_t)(((unsigned __int128)NS_PER_SEC << 32) / ((unsigned __int128)hz << shift));
     else
         mul = (uint64_t)(((unsigned __int128)NS_PER_SEC << (32 - shift)) / hz);
-    time_scale.mul = mul > UINT32_MAX ? UINT32_MAX : (uint32_t)mul;
-    time_scale.shift = (int8_t)shift;
+    s->mul = mul > UINT32_MAX ? UINT32_MAX : (uint32_t)mul;
+    s->shift = (int8_t)shift;
+}
+
+void clock_init_hz(uint64_t hz)
+{
+    time_scale_set(&time_scale, hz);
     time_scale.stable = invariant() && tsc_invariant_wanted;
     time_tsc_hz = hz;
     tsc_per_ns_32 = (uint64_t)(((unsigned __int128)hz << 32) / NS_PER_SEC);

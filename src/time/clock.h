@@ -17,6 +17,8 @@ struct time_scale {
     bool stable; /* TSC is invariant and the same on all CPUs */
 };
 extern struct time_scale time_scale;
+/* mul and shift for a counter of `hz` > 0. */
+void time_scale_set(struct time_scale *s, uint64_t hz);
 extern uint64_t time_tsc_hz; /* [I] */
 
 /* Measures the TSC against `reference` (NULL: believe CPUID, or 1 GHz with a warning) and starts

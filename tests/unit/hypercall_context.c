@@ -15,6 +15,7 @@
 #include "lib/errno.h"
 #include "memory/heap.h"
 #include "pv/pv.h"
+#include "time/clock.h"
 
 #define CALL_PAGE 0
 #define DATA_PAGE 1 /* and those behind it */
@@ -211,11 +212,47 @@ static void subscription(void **state)
     assert_int_equal(told, 7);
 }
 
+static long tsc(uint32_t mode, uint32_t khz, uint64_t elapsed)
+{
+    op.u.tsc_info.tsc_mode = mode;
+    op.u.tsc_info.gtsc_khz = khz;
+    op.u.tsc_info.elapsed_nsec = elapsed;
+    op.u.tsc_info.incarnation = 3;
+    return call(XEN_DOMCTL_settscinfo);
+}
+
+/* From a machine of another speed, the counter goes on as it was there. */
+static void time_stamp_counter(void **state)
+{
+    struct domain *d = domu->d;
+
+    assert_int_equal(call(XEN_DOMCTL_gettscinfo), 0);
+    assert_int_equal(op.u.tsc_info.gtsc_khz, 1000000); /* the machine's */
+    assert_int_equal(tsc(0, 1000000, 77), 0);
+    assert_false(d->tsc.emulated);
+    assert_int_equal(tsc(0, 2000000, 500), 0);
+    assert_true(d->tsc.emulated);
+    assert_int_equal(domain_tsc_at(d, time_now()), 1000);
+    host_tsc += 100;
+    assert_int_equal(call(XEN_DOMCTL_gettscinfo), 0);
+    assert_int_equal(op.u.tsc_info.elapsed_nsec, 600);
+    assert_int_equal(op.u.tsc_info.gtsc_khz, 2000000);
+    assert_int_equal(op.u.tsc_info.incarnation, 3);
+    assert_int_equal(tsc(2, 2000000, 500), 0);
+    assert_false(d->tsc.emulated);
+    assert_int_equal(tsc(1, 0, 0), 0);
+    assert_true(d->tsc.emulated);
+    assert_int_equal(tsc(1, 1, ~0ull), 0);
+    assert_int_equal(tsc(1, ~0u, 1), 0);
+    assert_int_equal(tsc(3, 0, 0), -EINVAL);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(extended_context), TEST(extended_state), TEST(msrs), TEST(reset), TEST(subscription),
+        TEST(extended_context), TEST(extended_state),     TEST(msrs), TEST(reset),
+        TEST(subscription),     TEST(time_stamp_counter),
     };
 
     return cmocka_run_group_tests_name("hypercall/domctl_context", tests, NULL, NULL);

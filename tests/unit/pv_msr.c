@@ -183,10 +183,24 @@ static void boot_processor(void **state)
 
 static void time_stamp(void **state)
 {
-    fx_domain->pv->vtsc = true;
+    struct vcpu_time_info *t = &fx_vcpu->info->time;
+
     host_tsc_step = 0;
-    assert_int_equal(value(MSR_TSC), time_now());
-    fx_domain->pv->vtsc = false;
+    domain_tsc_set(fx_domain, true, 0, 0);
+    host_tsc += 5000;
+    assert_int_equal(value(MSR_TSC), 5000); /* ns */
+    /* It goes on where it was, at its own speed, and the clock page says the same. */
+    domain_tsc_set(fx_domain, true, 2500000, 1000000000);
+    host_tsc += 1000;
+    vcpu_time_update(fx_vcpu);
+    assert_int_equal(value(MSR_TSC), 2500002500ull);
+    assert_int_equal(t->tsc_timestamp, 2500002500ull);
+    assert_int_equal(t->system_time, time_now());
+    assert_int_equal(((2500ull << 8) >> (8 - t->tsc_shift)) * t->tsc_to_system_mul >> 32, 999);
+    domain_tsc_set(fx_domain, false, 2500000, 0);
+    vcpu_time_update(fx_vcpu);
+    assert_int_equal(t->tsc_to_system_mul, time_scale.mul);
+    assert_int_equal(t->tsc_timestamp, host_tsc);
     assert_int_equal(value(MSR_TSC), host_tsc);
     assert_int_equal(WRITE(MSR_TSC, 0), -EPERM);
 }
