@@ -11,7 +11,8 @@
 #include "hw/regs.h"
 
 /* Regions of the hypervisor's address space: memory of this process, reserved at start. */
-extern uintptr_t host_va_m2p_ro, host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap, host_va_direct;
+extern uintptr_t host_va_m2p_ro, host_va_m2p, host_va_frames, host_va_perdomain, host_va_vmap,
+    host_va_direct;
 extern uintptr_t host_va_direct_end;
 
 #define HW_VA_M2P_RO     host_va_m2p_ro
