@@ -26,7 +26,11 @@ $(B)/guest/start_p2m.elf: $(B)/guest/lib/notes_p2m.S.o
 .PHONY: guest-kernels test-guest test-guest-xen bench
 .SECONDARY:
 
-guest-kernels: $(GUEST_TESTS) $(GUEST_HVM_TESTS) $(B)/guest/bench.elf
+guest-kernels: $(GUEST_TESTS) $(GUEST_HVM_TESTS) $(B)/guest/bench.elf $(B)/guest/hvm/bench.elf
+
+$(B)/guest/hvm/bench.o: bench/hvm.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_HVM_CFLAGS) -c $< -o $@
 
 $(B)/guest/hvm/lib/%.o: tests/guest/lib/%.c
 	@mkdir -p $(@D)
@@ -69,5 +73,5 @@ test-guest: $(B)/argon guest-kernels
 test-guest-xen: $(B)/argon guest-kernels
 	tests/guest/run --build $(B) --hv both
 
-bench: $(B)/argon $(B)/guest/bench.elf
+bench: $(B)/argon $(B)/guest/bench.elf $(B)/guest/hvm/bench.elf
 	bench/run --build $(B)

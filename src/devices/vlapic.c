@@ -98,7 +98,26 @@ void vlapic_accept(struct vlapic *l, uint8_t vector, bool level)
     else
         vector_clear(l, VLAPIC_TMR, vector);
     vector_set(l, VLAPIC_IRR, vector);
+    __atomic_store_n(&l->waiting, true, __ATOMIC_SEQ_CST);
     l->ops->wake(l);
+}
+
+/* The highest of IRR; -1: none. Whoever finds it empty says so, and looks again: another CPU may
+ * have set a bit meanwhile. */
+static int highest_waiting(struct vlapic *l)
+{
+    int vector;
+
+    if (likely(!__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST)))
+        return -1;
+    vector = vector_highest(l, VLAPIC_IRR);
+    if (vector >= 0)
+        return vector;
+    __atomic_store_n(&l->waiting, false, __ATOMIC_SEQ_CST);
+    vector = vector_highest(l, VLAPIC_IRR);
+    if (vector >= 0)
+        __atomic_store_n(&l->waiting, true, __ATOMIC_SEQ_CST);
+    return vector;
 }
 
 static uint32_t processor_priority(const struct vlapic *l)
@@ -109,16 +128,19 @@ static uint32_t processor_priority(const struct vlapic *l)
     return (tpr & 0xf0) >= (isrv & 0xf0) ? tpr & 0xff : isrv & 0xf0;
 }
 
-int vlapic_pending(const struct vlapic *l)
+int vlapic_pending(struct vlapic *l)
 {
-    int vector = vlapic_enabled(l) ? vector_highest(l, VLAPIC_IRR) : -1;
+    int vector = highest_waiting(l);
 
-    return vector >= 0 && ((uint32_t)vector & 0xf0) > (processor_priority(l) & 0xf0) ? vector : -1;
+    return vlapic_enabled(l) && vector >= 0 &&
+                   ((uint32_t)vector & 0xf0) > (processor_priority(l) & 0xf0)
+               ? vector
+               : -1;
 }
 
-bool vlapic_waits(const struct vlapic *l)
+bool vlapic_waits(struct vlapic *l)
 {
-    return vector_highest(l, VLAPIC_IRR) >= 0;
+    return highest_waiting(l) >= 0;
 }
 
 void vlapic_acknowledge(struct vlapic *l, uint8_t vector)
@@ -387,6 +409,7 @@ void vlapic_reset(struct vlapic *l, bool power_on)
 {
     timer_stop(&l->timer);
     memset(l->reg, 0, sizeof(l->reg));
+    l->waiting = false;
     l->errors = 0;
     l->tsc_deadline = 0;
     if (power_on)

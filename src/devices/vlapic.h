@@ -67,6 +67,7 @@ struct vlapic {
     uint64_t base;                /* MSR APIC_BASE */
     uint32_t reg[0x400 / 4];      /* by offset / 4; IRR and TMR: [a] */
     uint32_t errors;              /* [a] what ESR shows at its next write */
+    bool waiting;                 /* [a] false: IRR is empty */
     struct timer timer;
     uint64_t timer_from;   /* ns: when the count began */
     uint64_t tsc_deadline; /* 0: not armed */
@@ -110,9 +111,9 @@ void vlapic_accept(struct vlapic *l, uint8_t vector, bool level);
 /* Is a message to `dest` for it? */
 bool vlapic_matches(const struct vlapic *l, uint32_t dest, bool logical);
 /* The vector to deliver now, above the priority of what is in service; -1: none. */
-int vlapic_pending(const struct vlapic *l);
+int vlapic_pending(struct vlapic *l);
 /* Does any vector wait, whatever the priority? */
-bool vlapic_waits(const struct vlapic *l);
+bool vlapic_waits(struct vlapic *l);
 /* It is delivered: now in service. */
 void vlapic_acknowledge(struct vlapic *l, uint8_t vector);
 

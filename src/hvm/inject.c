@@ -54,7 +54,7 @@ static uint8_t upcall_vector(const struct vcpu *v)
 
 bool hvm_event_waits(const struct vcpu *v)
 {
-    const struct hvm_vcpu *h = v->hvm;
+    struct hvm_vcpu *h = v->hvm;
 
     return h->pending.type != HVM_EVENT_NONE || read_once(v->nmi_pending) ||
            read_once(h->init_pending) || vlapic_pending(&h->lapic) >= 0 ||
@@ -112,7 +112,7 @@ static void deliver_one(struct vcpu *v)
 
 void hvm_deliver(struct vcpu *v)
 {
-    const struct vlapic *l = &v->hvm->lapic;
+    struct vlapic *l = &v->hvm->lapic;
 
     deliver_one(v);
     /* While a vector waits the guest is watched: a lower priority may let it in. */
