@@ -5,7 +5,7 @@
 SIM_CALLS := 1000000
 SIM_SEED  := 1
 
-.PHONY: sim mutants mutants-short
+.PHONY: sim tsan mutants mutants-short
 
 # Allocations fail by chance: the simulations stand between the allocator and its users.
 SIM_WRAP := buddy_alloc
@@ -23,14 +23,59 @@ $(B)/sim/whole: $(patsubst %.c,$(B)/host/%.o,$(wildcard tests/sim/world*.c)) \
     $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 $(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 
-sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race
+SIM_ROUNDS := 500
+
+sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave
 	$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/race --seed $(SIM_SEED)
+	$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
 
-SIM_ALL := $(B)/sim/whole $(B)/sim/random $(B)/sim/race
+# CPUs as threads, under ThreadSanitizer: fails on any data race.
+tsan: $(B)/sim/threads
+	$(B)/sim/threads --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
+
+SIM_ALL := $(B)/sim/whole $(B)/sim/interleave $(B)/sim/random $(B)/sim/race
 
 mutants: $(SIM_ALL)
 	tests/mutants/run $(B) '$(CC) $(HOST_CFLAGS)'
 mutants-short: $(SIM_ALL)
 	tests/mutants/run --fast $(B) '$(CC) $(HOST_CFLAGS)'
+
+# The same sources compiled for ThreadSanitizer. Linked with its runtime, CPUs are threads and data
+# races are found; linked with ours (interleave.c), every atomic access is a place where the next CPU
+# may go on, by the seed. The machine's doubles and the simulations themselves are left alone.
+TSAN_CFLAGS = $(filter-out -fsanitize% -fno-sanitize%,$(HOST_CFLAGS)) -fsanitize=thread \
+              --param=tsan-distinguish-volatile=1 -Wno-tsan
+PLAIN_CFLAGS = $(filter-out -fsanitize% -fno-sanitize%,$(HOST_CFLAGS))
+TSAN_O     := $(HOST_C:%.c=$(B)/tsan/%.o)
+
+$(B)/tsan/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TSAN_CFLAGS) -c $< -o $@
+
+$(B)/tsan/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(PLAIN_CFLAGS) -c $< -o $@
+
+$(B)/tsan/libargon.a: $(TSAN_O)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+# Where nothing stands between the allocator and its users.
+SIM_NO_WRAP := $(foreach f,buddy_alloc heap_alloc heap_free heap_page_free,-Wl,--defsym=__real_$(f)=$(f))
+THREADS_O   := $(patsubst tests/%.c,$(B)/tsan/tests/%.o,$(wildcard tests/sim/world*.c) \
+                 $(addprefix tests/sim/,threads.c driver.c tlb_model.c))
+
+THREADS_LINK = $(filter %.o,$^) @ -Wl,--start-group $(B)/tsan/libargon.a -Wl,--end-group \
+    $(SIM_NO_WRAP) -lpthread
+
+$(B)/sim/threads: $(B)/tsan/tests/sim/free.o $(THREADS_O) $(B)/tsan/libargon.a
+	@mkdir -p $(@D)
+	$(Q)echo '$(CC) -fsanitize=thread $(THREADS_LINK)' > $@.link
+	$(Q)$(CC) -fsanitize=thread $(subst @,,$(THREADS_LINK)) -o $@
+$(B)/sim/interleave: $(B)/tsan/tests/sim/interleave.o $(THREADS_O) $(B)/tsan/libargon.a
+	@mkdir -p $(@D)
+	$(Q)echo '$(CC) -Wl,--wrap=cpu_pause $(THREADS_LINK)' > $@.link
+	$(Q)echo '$(CC) $(TSAN_CFLAGS)' > $@.compile
+	$(Q)$(CC) -Wl,--wrap=cpu_pause $(subst @,,$(THREADS_LINK)) -o $@

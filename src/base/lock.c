@@ -125,7 +125,8 @@ void lock(struct lock *l)
 
 bool lock_try(struct lock *l)
 {
-    uint32_t mine = __atomic_load_n(&l->serving, __ATOMIC_RELAXED);
+    /* Pairs with the release in unlock, as in acquire(). */
+    uint32_t mine = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE);
 
     /* Succeeds only when the ticket we would draw is the one being served. */
     if (!__atomic_compare_exchange_n(&l->ticket, &mine, mine + 1, false, __ATOMIC_ACQUIRE,

@@ -32,6 +32,16 @@ struct cpu_mask {
     unsigned long bits[BITMAP_LONGS(MAX_CPUS)];
 };
 
+/* A mask that others change, as it is now. */
+static inline struct cpu_mask cpu_mask_read(const struct cpu_mask *m)
+{
+    struct cpu_mask now;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(now.bits); i++)
+        now.bits[i] = read_once(m->bits[i]);
+    return now;
+}
+
 /* Each a part of the one before. */
 extern struct cpu_mask cpus_present;           /* [a] known, and not found unusable */
 extern struct cpu_mask cpus_online;            /* [a] running, for good: they serve requests */

@@ -388,7 +388,7 @@ int domain_destroy(struct domain *d)
     if (d->state == DOMAIN_ALIVE) {
         domain_pause(d);
         lock(&d->lock);
-        d->state = DOMAIN_DYING;
+        write_once(d->state, DOMAIN_DYING);
         unlock(&d->lock);
         lock(&d->memory.lock);
         d->memory.dying = true;
@@ -402,7 +402,7 @@ int domain_destroy(struct domain *d)
     if (rc)
         return rc;
     lock(&d->lock);
-    d->state = DOMAIN_DEAD;
+    write_once(d->state, DOMAIN_DEAD);
     unlock(&d->lock);
     if (domain_state_changed)
         domain_state_changed();

@@ -158,13 +158,16 @@ bool vcpu_event_pending(const struct vcpu *v)
 
 /* The guest's copy: by the protocol with XEN_RUNSTATE_UPDATE if the guest asked for it. False:
  * there is an area, but not in the page tables that are loaded. */
-static bool runstate_write(const struct vcpu *v)
+static bool runstate_write(struct vcpu *v)
 {
     uint64_t va = v->runstate_va, entry_va;
-    struct vcpu_runstate_info r = v->runstate;
+    struct vcpu_runstate_info r;
 
     if (!va)
         return true;
+    lock(&v->runstate_lock); /* one moment's: whoever wakes it changes it too */
+    r = v->runstate;
+    unlock(&v->runstate_lock);
     if (!(read_once(v->domain->vm_assist) & BIT(VMASST_TYPE_runstate_update_flag)))
         return !guest_write(va, &r, sizeof(r));
     entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);

@@ -39,7 +39,8 @@ static void list_del(uint32_t *head, uint32_t n)
 
 void frame_flush(struct frame *f, const struct frame_owner *o)
 {
-    struct cpu_mask mask = read_once(f->refs) & REF_FOREIGN ? cpus_online : o->dirty_cpus;
+    struct cpu_mask mask =
+        cpu_mask_read(read_once(f->refs) & REF_FOREIGN ? &cpus_online : &o->dirty_cpus);
 
     tlb_filter(&mask, read_once(f->stamp));
     if (!bitmap_empty(mask.bits, MAX_CPUS))
@@ -133,7 +134,8 @@ static bool assign(struct frame_owner *o, mfn_t m, uint64_t n)
     lock(&o->lock);
     dying = o->dying;
     for (uint64_t i = m.n; i < m.n + n && !dying; i++) {
-        ASSERT((FRAMES[i].refs & (REF_COUNT | REF_RAM)) == REF_RAM && FRAMES[i].type == 0);
+        ASSERT((read_once(FRAMES[i].refs) & (REF_COUNT | REF_RAM)) == REF_RAM &&
+               FRAMES[i].type == 0);
         FRAMES[i].progress = 0;
         FRAMES[i].linear = 0;
         frame_m2p_set(mfn(i), INVALID_M2P_ENTRY);

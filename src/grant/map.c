@@ -150,7 +150,7 @@ void grant_map_one(struct domain *d, struct gnttab_map_grant_ref *a)
         return;
     }
     r = domain_get(a->dom);
-    if (!r || !r->grants || r->state != DOMAIN_ALIVE) {
+    if (!r || !r->grants || read_once(r->state) != DOMAIN_ALIVE) {
         refuse(-ESRCH, "grant map: no domain %u", a->dom);
         a->status = GNTST_bad_domain;
         goto out;

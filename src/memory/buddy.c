@@ -107,7 +107,7 @@ static bool covers(uint64_t n)
     for (unsigned o = 0; o < BUDDY_ORDERS; o++) {
         uint64_t head = n & ~((1ull << o) - 1);
 
-        if (state[head] == (STATE_FREE | o))
+        if (read_once(state[head]) == (STATE_FREE | o))
             return true;
     }
     return false;
@@ -132,7 +132,7 @@ static void free_locked(uint64_t n, unsigned order)
     while (order + 1 < BUDDY_ORDERS) {
         uint64_t other = n ^ (1ull << order);
 
-        if (other >= state_size || state[other] != (STATE_FREE | order) ||
+        if (other >= state_size || read_once(state[other]) != (STATE_FREE | order) ||
             zone_of(other) != zone_of(n))
             break;
         block_remove(other, order);
@@ -179,7 +179,7 @@ uint64_t buddy_total_frames(void)
 void buddy_tag(mfn_t m, uint8_t tag)
 {
     ASSERT(!(tag & STATE_FREE));
-    state[m.n] = tag;
+    write_once(state[m.n], tag); /* its owner tags it; others look at it under the lock */
 }
 
 uint8_t buddy_tag_of(mfn_t m)

@@ -118,13 +118,13 @@ static uint32_t request(struct flush_request *r, unsigned flags, uint64_t va)
 
 void tlb_flush_mask(const struct cpu_mask *mask, unsigned flags, uint64_t va)
 {
-    struct cpu_mask others;
+    struct cpu_mask now = cpu_mask_read(mask), others; /* `mask` may change meanwhile */
     uint32_t ticket[MAX_CPUS];
     unsigned me = cpu_id(), cpu;
 
-    if (bitmap_test(mask->bits, me))
+    if (bitmap_test(now.bits, me))
         tlb_flush_local(flags, va);
-    bitmap_and(others.bits, mask->bits, cpus_online.bits, MAX_CPUS);
+    bitmap_and(others.bits, now.bits, cpus_online.bits, MAX_CPUS);
     bitmap_clear(others.bits, me);
     if (bitmap_empty(others.bits, MAX_CPUS))
         return;

@@ -146,7 +146,7 @@ static int va_flush(struct domain *d, uint64_t va, uint64_t flags)
     if (bitmap != UVMF_ALL)
         rc = mm_vcpu_cpus(d, bitmap, &cpus);
     if (bitmap == UVMF_ALL || rc)
-        cpus = d->memory.dirty_cpus;
+        cpus = cpu_mask_read(&d->memory.dirty_cpus);
     tlb_flush_mask(&cpus, what, va);
     return rc;
 }

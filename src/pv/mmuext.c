@@ -124,7 +124,7 @@ static int op_flush_multi(struct mm_target *t, const struct mmuext_op *op)
 
 static int op_flush_all(struct mm_target *t, const struct mmuext_op *op)
 {
-    struct cpu_mask cpus = current()->domain->memory.dirty_cpus;
+    struct cpu_mask cpus = cpu_mask_read(&current()->domain->memory.dirty_cpus);
 
     tlb_flush_mask(&cpus, op->cmd == MMUEXT_INVLPG_ALL ? TLB_VA : TLB_ALL, op->arg1.linear_addr);
     return 0;

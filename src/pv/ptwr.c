@@ -129,7 +129,7 @@ static bool ptwr_wanted(struct ptwr *p, uint64_t cr2)
     p->target = pte_mfn(e);
     p->device = !frame_is_ram(p->target);
     wanted = (e & (PTE_P | PTE_RW)) == PTE_P &&
-             (p->device || (d->vm_assist & BIT(VMASST_TYPE_writable_pagetables) &&
+             (p->device || (read_once(d->vm_assist) & BIT(VMASST_TYPE_writable_pagetables) &&
                             frame_is_l1(p->target, &d->memory)));
     unlock(&d->pv->mmu);
     return wanted;
@@ -190,7 +190,7 @@ static bool ptwr_mov(struct vcpu *v, uint64_t cr2)
     if (cr2 & 7 || guest_read(code, regs->rip, sizeof(code)))
         return false;
     len = decode_mov(regs, code, &val, &at);
-    if (!len || at != cr2 || !(d->vm_assist & BIT(VMASST_TYPE_writable_pagetables)))
+    if (!len || at != cr2 || !(read_once(d->vm_assist) & BIT(VMASST_TYPE_writable_pagetables)))
         return false;
     lock(&d->pv->mmu);
     pe = mm_walk(d, v->pv->kernel_l4, cr2, &l1);

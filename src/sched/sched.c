@@ -179,7 +179,7 @@ void sched_switched(struct sched_unit *prev)
         return;
     /* Pairs with the acquire in unit_is_off: whoever loads the saved state sees all of it. */
     __atomic_store_n(&prev->running, false, __ATOMIC_RELEASE);
-    if (likely(read_once(prev->target) == prev->cpu))
+    if (likely(read_once(prev->target) == read_once(prev->cpu)))
         return;
     q = unit_lock(prev);
     if (prev->running || is_waiting(prev))

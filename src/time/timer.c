@@ -142,7 +142,7 @@ static void changed(struct timer_queue *q, unsigned cpu)
 {
     if (cpu == cpu_id())
         program(q);
-    else if (q->root && q->root->expires < q->armed)
+    else if (q->root && q->root->expires < read_once(q->armed))
         softirq_raise_on(cpu, SOFTIRQ_TIMER);
 }
 
@@ -158,11 +158,11 @@ static void run(void)
         struct timer *t = q->root;
 
         extract(q, t);
-        q->running = t;
+        __atomic_store_n(&q->running, t, __ATOMIC_RELAXED);
         unlock(&q->lock);
         t->fn(t->data); /* t may be gone after this */
         lock(&q->lock);
-        q->running = NULL;
+        __atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE); /* pairs with runs_elsewhere */
     }
     q->run_now = 0;
     program(q);
@@ -180,7 +180,7 @@ void timer_start(const struct timer_device *d)
 void timer_interrupt(void)
 {
     /* The device has fired: it holds no deadline any more. */
-    this_cpu_ptr(timers)->armed = NEVER;
+    write_once(this_cpu_ptr(timers)->armed, NEVER);
     softirq_raise(SOFTIRQ_TIMER);
 }
 

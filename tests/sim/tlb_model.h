@@ -12,6 +12,9 @@
 
 struct domain;
 
+/* CPUs are threads; see world.h. */
+extern bool world_parallel;
+
 void tlb_model_reset(void);
 /* If not NULL: does the domain map the frame by a grant still? Else none may be remembered. */
 extern bool (*tlb_model_granted)(const struct domain *d, uint64_t frame);

@@ -1,76 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Random hypercalls of every kind, by whole domains: world.h, driver.h. */
-#include <stdio.h>
-
-#include "base/refuse.h"
 #include "tlb_model.h"
 #include "world.h"
 
-static const struct world_kind *const rooms[] = {
-    world_memory_kinds, world_grant_kinds, world_event_kinds, world_control_kinds, world_cpu_kinds};
-
-/* The tools are in domain 0; what others try is refused at the door. */
-static unsigned room_weight(unsigned room)
-{
-    static const unsigned weight[] = {10, 8, 6, 1, 5};
-
-    return room == 3 && me->d->privileged ? 12 : weight[room];
-}
-
-#define KINDS 64u
-static struct {
-    const struct world_kind *kind;
-    unsigned long done, refused, stopped;
-} count[KINDS];
-static unsigned kinds;
-
-static unsigned pick(void)
-{
-    unsigned all = 0, room = 0, n, first = 0;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(rooms); i++)
-        all += room_weight(i);
-    for (n = pvg_random(all); n >= room_weight(room); room++)
-        n -= room_weight(room);
-    for (unsigned i = 0; i < kinds && count[i].kind != rooms[room]; i++)
-        first = i + 1;
-    all = 0;
-    for (const struct world_kind *k = rooms[room]; k->weight; k++)
-        all += k->weight;
-    for (n = pvg_random(all); n >= count[first].kind->weight; first++)
-        n -= count[first].kind->weight;
-    return first;
-}
-
-static void one(void)
-{
-    unsigned i;
-    long rc;
-
-    if (chance(64))
-        frame_budget = chance(2) ? 68 + (int)pvg_random(8) : 4096;
-    if (!world_choose())
-        return;
-    if (chance(3))
-        tlb_model_touch(any_va());
-    if (me->call[current()->id].waits) {
-        me->call[current()->id].waits = false;
-        if (!chance(4)) {
-            (void)hcall_again();
-            return;
-        }
-    }
-    i = pick();
-    sim_doing(count[i].kind->name);
-    rc = count[i].kind->run();
-    count[i].done += rc >= 0;
-    count[i].refused += rc < 0 && rc != -ERESTART;
-    count[i].stopped += rc == -ERESTART;
-}
-
 static void call(void)
 {
-    one();
+    world_step();
     tlb_model_check();
 }
 
@@ -81,29 +16,14 @@ static bool still_granted(const struct domain *d, uint64_t frame)
 
 static void begin(void)
 {
-    kinds = 0;
-    for (unsigned r = 0; r < ARRAY_SIZE(rooms); r++)
-        for (const struct world_kind *k = rooms[r]; k->weight; k++)
-            count[kinds++].kind = k;
     world_begin();
     tlb_model_granted = still_granted;
-    world_meanwhile = one;
-}
-
-static void report(void)
-{
-    for (unsigned i = 0; i < kinds; i++)
-        printf("    %-12s %8lu done %8lu refused %6lu stopped\n", count[i].kind->name,
-               count[i].done, count[i].refused, count[i].stopped);
-    if (sim_verbose) {
-        refuse_dump_sites();
-        fputs(host_log(), stdout);
-    }
+    world_meanwhile = world_step;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct sim whole = {"whole", begin, call, world_audit, world_end, report};
+    static const struct sim whole = {"whole", begin, call, world_audit, world_end, world_report};
 
     return sim_main(&whole, argc, argv);
 }

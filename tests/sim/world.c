@@ -23,6 +23,7 @@
 #include "platform/irq.h"
 #include "platform/lapic.h"
 #include "pv/internal.h"
+#include "start/cpus.h"
 #include "start/hooks.h"
 #include "time/clock.h"
 #include "time/timer.h"
@@ -32,12 +33,25 @@
 #define LAPIC  0xfee00000u
 #define PINS   24u
 
-struct world_dom world[WORLD_DOMS], *me;
-const struct trap_ops *trap_ops; /* of a file that is left out */
+struct world_dom world[WORLD_DOMS];
+__thread struct world_dom *me;
+
+/* Of files that are left out. */
+const struct trap_ops *trap_ops;
+
+int cpus_online_one(unsigned cpu)
+{
+    return -EOPNOTSUPP;
+}
+
+int cpus_offline_one(unsigned cpu)
+{
+    return -EOPNOTSUPP;
+}
 void (*world_meanwhile)(void);
 static uint64_t free_at_start;
 static unsigned heap_at_start;
-unsigned world_depth;
+__thread unsigned world_depth;
 #define depth world_depth
 
 #define CHECK(cond)                                                     \
@@ -118,6 +132,12 @@ static void no_machine_end(uint8_t code)
 {
 }
 
+void world_alone(void)
+{
+    tlb_ipi = serve_others;
+    lock_spin_poll = others_run;
+}
+
 static uint32_t ioapic_select, ioapic_reg[0x10 + 2 * PINS];
 
 static uint64_t ioapic_read(void *data, uint64_t at, unsigned size)
@@ -158,8 +178,7 @@ static void machine(void)
     for (unsigned i = L4_HV_FIRST; i <= L4_HV_LAST; i++)
         hv_l4[i] = pte_make(mfn(0x1000 + i), PTE_P | PTE_RW | PTE_A | PTE_D);
     devices();
-    tlb_ipi = serve_others;
-    lock_spin_poll = others_run;
+    world_alone();
     softirq_kick = no_kick;
     host_window_hook = window;
     list_init(&domain_list);
@@ -347,7 +366,7 @@ static void kill_all(void)
                  (long)(free_at_start - buddy_free_frames() - heap_frames()));
 }
 
-static void revive(void)
+void world_revive(void)
 {
     bool fail = world_may_fail;
 
@@ -412,14 +431,16 @@ static void nudge(void)
         vcpu_kick(v);
     if (pause & BIT(VCPU_DOWN_BIT) && v->initialised)
         hypercall_vcpu_up(v);
-    if (pause & BIT(VCPU_PAUSED_BIT) && w->d->pause_count && chance(4) && domain_unpause(w->d))
+    /* Not while another tool may count on it. */
+    if (!world_parallel && pause & BIT(VCPU_PAUSED_BIT) && w->d->pause_count && chance(4) &&
+        domain_unpause(w->d))
         sim_flaw("a pause that was counted was none");
 }
 
 static void timers(void)
 {
     host_tsc += chance(8) ? 2000000 : pvg_random(2000);
-    if (timer_next() <= time_now())
+    if (world_parallel ? chance(4) : timer_next() <= time_now())
         timer_interrupt();
 }
 
@@ -434,9 +455,11 @@ bool world_choose(void)
     struct vcpu *v;
     struct regs *r = &cpu_local()->guest;
 
-    if (!depth && chance(3))
-        host_cpu_select(pvg_random(WORLD_CPUS));
-    revive();
+    if (!world_parallel) {
+        if (!depth && chance(3))
+            host_cpu_select(pvg_random(WORLD_CPUS));
+        world_revive();
+    }
     timers();
     tlb_serve();
     if (chance(8))
@@ -477,12 +500,12 @@ void world_begin(void)
     machine();
     tlb_model_reset();
     /* Once and away again: what is made once for all does not count as lost at the end. */
-    revive();
+    world_revive();
     kill_all();
     free_at_start = buddy_free_frames() + heap_frames();
     heap_at_start = world_heap_out(false);
     world_heap_old();
-    revive();
+    world_revive();
 }
 
 void world_end(void)

@@ -46,7 +46,16 @@ struct world_dom {
 };
 
 extern struct world_dom world[WORLD_DOMS];
-extern struct world_dom *me; /* whose vCPU is current */
+extern __thread struct world_dom *me; /* whose vCPU is current */
+
+/* CPUs are threads: what this program knows of a domain may be wrong the next moment, so it judges
+ * only at rest. */
+extern bool world_parallel;
+#define world_flaw(...)            \
+    do {                           \
+        if (!world_parallel)       \
+            sim_flaw(__VA_ARGS__); \
+    } while (0)
 
 /* ---- choices ---- */
 static inline bool chance(unsigned n)
@@ -89,6 +98,10 @@ bool refresh(unsigned pfn);
 
 /* ---- the world ---- */
 void world_begin(void);
+/* Who is dead is destroyed, and others take their places; nobody else does anything meanwhile. */
+void world_revive(void);
+/* How flushes and waits are served while one thread plays all CPUs; called by world_begin(). */
+void world_alone(void);
 void world_end(void);
 void world_audit(void);
 /* Does d map m by a grant? */
@@ -98,13 +111,20 @@ bool world_choose(void);
 /* What a CPU that runs meanwhile does: set by the program. */
 extern void (*world_meanwhile)(void);
 /* Of calls that others make in the middle of one. Such a one may not wait for its outer one. */
-extern unsigned world_depth;
+extern __thread unsigned world_depth;
 /* Allocations may fail now. */
-extern bool world_may_fail;
+extern __thread bool world_may_fail;
 /* world_heap.c: how many objects of the heap are out; `say` tells of those that are not old. */
 unsigned world_heap_out(bool say);
 void world_heap_reset(void);
 void world_heap_old(void);
+
+/* The kind of call that all CPUs mostly make, of page tables, grants, events, control, CPUs, or
+ * none of these: so they meet. */
+extern unsigned world_focus;
+/* One step of the CPU's kernel, of any kind; and figures of all steps. */
+void world_step(void);
+void world_report(void);
 
 struct world_kind {
     const char *name;

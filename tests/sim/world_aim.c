@@ -155,7 +155,7 @@ void scramble(void *p, size_t n)
 
 /* ---- arguments ---- */
 
-static unsigned used; /* of the argument page, since the call's beginning */
+static __thread unsigned used; /* of the argument page, since the call's beginning */
 
 static uint64_t put_at(unsigned page, unsigned at, const void *p, size_t n)
 {

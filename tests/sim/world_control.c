@@ -128,7 +128,7 @@ static long do_domctl(void)
         op.interface_version++;
     rc = domctl_of(&op, cmd, dom, &va);
     if (rc >= 0 && !privileged)
-        sim_flaw("an unprivileged domain has got domctl %u done", cmd);
+        world_flaw("an unprivileged domain has got domctl %u done", cmd);
     return rc;
 }
 

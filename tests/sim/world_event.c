@@ -26,7 +26,7 @@ static void any_waiting(domid_t *dom, evtchn_port_t *port)
 {
     *dom = any_domid();
     *port = any_port();
-    for (unsigned i = 0; i < 24; i++) {
+    for (unsigned i = 0; i < 24 && !world_parallel; i++) {
         struct world_dom *w = any_dom();
         uint32_t n = 1 + pvg_random(20);
         struct port *p = w->d && w->d->events ? port_find(w->d->events, n) : NULL;
@@ -60,7 +60,7 @@ static long alloc_unbound(void)
     long rc = op(EVTCHNOP_alloc_unbound, &a, sizeof(a));
 
     if (!rc && asked)
-        sim_flaw("an unprivileged domain has made a port for domain %u", a.dom);
+        world_flaw("an unprivileged domain has made a port for domain %u", a.dom);
     return rc;
 }
 
@@ -77,11 +77,11 @@ static long do_bind(void)
         long rc;
 
         any_waiting(&a.remote_dom, &a.remote_port);
-        waited = waits_for_us(a.remote_dom, a.remote_port);
+        waited = world_parallel || waits_for_us(a.remote_dom, a.remote_port);
         rc = op(EVTCHNOP_bind_interdomain, &a, sizeof(a));
         if (!rc && !waited)
-            sim_flaw("event channel %u of domain %u did not wait for us", a.remote_port,
-                     a.remote_dom);
+            world_flaw("event channel %u of domain %u did not wait for us", a.remote_port,
+                       a.remote_dom);
         return rc;
     }
     case 4: {
@@ -148,7 +148,7 @@ static long do_fifo(void)
         long rc = op(EVTCHNOP_init_control, &a, sizeof(a));
 
         if (!rc && a.offset > PAGE_SIZE - sizeof(evtchn_fifo_control_block_t))
-            sim_flaw("a control block at offset %u", a.offset);
+            world_flaw("a control block at offset %u", a.offset);
         return rc;
     }
     default: {
@@ -178,12 +178,15 @@ static long do_scribble(void)
             v->info->evtchn_upcall_mask = (uint8_t)pvg_random(2);
         break;
     default:
-        if (frame_owner_of(me->mfn[pfn]) == &me->d->memory &&
-            frame_type_of(me->mfn[pfn]) == FRAME_WRITABLE && pfn >= PFN_FREE) {
-            uint32_t *w = mfn_to_virt(me->mfn[pfn]);
+        if (pfn >= PFN_FREE) {
+            uint32_t w[24];
 
+            if (hw_copy_from_guest(w, pvg_va(pfn), sizeof(w)))
+                return -EFAULT;
             for (unsigned i = 0; i < 24; i++)
                 w[i] = chance(3) ? w[i] ^ 1u << pvg_random(32) : pvg_random(64);
+            if (hw_copy_to_guest(pvg_va(pfn), w, sizeof(w)))
+                return -EFAULT;
         }
     }
     return 0;

@@ -68,7 +68,7 @@ static long do_grant(void)
         e->flags = flags;
     } else {
         write_v2(entry_v2(t, ref), flags, to, m);
-        if (chance(64))
+        if (chance(64) && !world_parallel) /* it may go just now */
             *status_at(t, ref) = (uint16_t)pvg_random(0x10000);
     }
     return 0;
@@ -102,7 +102,7 @@ static long swap(const struct gnttab_swap_grant_ref *a)
 
     if (used && !rc && me == w && va == pvg_va(PFN_ARG + 2 * current()->id) &&
         !((struct gnttab_swap_grant_ref *)arg_at(va))->status)
-        sim_flaw("grants %u and %u were swapped in use", a->ref_a, a->ref_b);
+        world_flaw("grants %u and %u were swapped in use", a->ref_a, a->ref_b);
     return rc;
 }
 
@@ -142,7 +142,7 @@ static long do_table(void)
         rc = op(GNTTABOP_set_version, &a, sizeof(a), 1);
 
         if (used && !rc)
-            sim_flaw("the version has changed to %u with grants in use", a.version);
+            world_flaw("the version has changed to %u with grants in use", a.version);
         return rc;
     }
     case 4: {
@@ -207,7 +207,8 @@ static bool fresh_grant(domid_t dom, uint32_t ref, union grant_entry_v2 *out)
         if (d->id == dom)
             r = d;
     t = r ? r->grants : NULL;
-    if (!t || ref >= grant_count(t) || active_at(t, ref)->readers || active_at(t, ref)->writers)
+    if (world_parallel || !t || ref >= grant_count(t) || active_at(t, ref)->readers ||
+        active_at(t, ref)->writers)
         return false;
     memset(out, 0, sizeof(*out));
     if (t->version == 1) {
@@ -226,11 +227,11 @@ static void check_use(const struct world_dom *w, const union grant_entry_v2 *e, 
 {
     if ((e->hdr.flags & GTF_type_mask) != GTF_permit_access &&
         (e->hdr.flags & GTF_type_mask) != GTF_transitive)
-        sim_flaw("grant %u grants nothing, flags %x, and was used", ref, e->hdr.flags);
+        world_flaw("grant %u grants nothing, flags %x, and was used", ref, e->hdr.flags);
     else if (write && e->hdr.flags & GTF_readonly)
-        sim_flaw("grant %u is read-only and was used to write", ref);
+        world_flaw("grant %u is read-only and was used to write", ref);
     else if (w == me && e->hdr.domid != me->d->id)
-        sim_flaw("grant %u is for domain %u and domain %u used it", ref, e->hdr.domid, me->d->id);
+        world_flaw("grant %u is for domain %u and domain %u used it", ref, e->hdr.domid, me->d->id);
 }
 
 static void note_mapping(struct world_dom *w, const struct gnttab_map_grant_ref *a)
@@ -343,8 +344,8 @@ static void check_end(const struct world_dom *w, const union grant_entry_v2 *e,
         w->d &&
         (p->offset < e->sub_page.page_off ||
          p->offset + len > e->sub_page.page_off + e->sub_page.length))
-        sim_flaw("bytes %u and %u more were copied by grant %u of bytes %u and %u more", p->offset,
-                 len, p->u.ref, e->sub_page.page_off, e->sub_page.length);
+        world_flaw("bytes %u and %u more were copied by grant %u of bytes %u and %u more",
+                   p->offset, len, p->u.ref, e->sub_page.page_off, e->sub_page.length);
 }
 
 static long do_copy(void)
@@ -372,8 +373,8 @@ static long do_copy(void)
         va != pvg_va(PFN_ARG + 2 * current()->id))
         return rc;
     if (a.source.offset + a.len > PAGE_SIZE || a.dest.offset + a.len > PAGE_SIZE)
-        sim_flaw("%u bytes were copied from %u to %u of a page", a.len, a.source.offset,
-                 a.dest.offset);
+        world_flaw("%u bytes were copied from %u to %u of a page", a.len, a.source.offset,
+                   a.dest.offset);
     if (from_fresh)
         check_end(w, &from, &a.source, a.len, false);
     if (to_fresh)
@@ -402,7 +403,7 @@ static long do_transfer(void)
     rc = hcall(__HYPERVISOR_grant_table_op, GNTTABOP_transfer, va, 1, 0);
     if (used && !rc && me == w && va == pvg_va(PFN_ARG + 2 * current()->id) &&
         !((struct gnttab_transfer *)arg_at(va))->status)
-        sim_flaw("frame %lx was transferred in use", (unsigned long)a.mfn);
+        world_flaw("frame %lx was transferred in use", (unsigned long)a.mfn);
     return rc;
 }
 

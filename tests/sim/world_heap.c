@@ -10,7 +10,7 @@
 #include "memory/heap.h"
 #include "world.h"
 
-bool world_may_fail;
+__thread bool world_may_fail;
 
 int __real_buddy_alloc(unsigned order, unsigned addr_bits, mfn_t *out);
 int __wrap_buddy_alloc(unsigned order, unsigned addr_bits, mfn_t *out);

@@ -68,8 +68,8 @@ static long do_mmu_update(void)
     pdone = chance(3) ? 0 : put(&done, sizeof(done));
     rc = hcall(__HYPERVISOR_mmu_update, put_list(u, n * sizeof(*u)), n, pdone, foreign);
     if (!rc && asked && !privileged)
-        sim_flaw("domain %u, unprivileged, has worked on another's page tables",
-                 me ? me->d->id : 0);
+        world_flaw("domain %u, unprivileged, has worked on another's page tables",
+                   me ? me->d->id : 0);
     return rc;
 }
 
@@ -306,9 +306,9 @@ static long do_reservation(void)
     foreign = a.domid != DOMID_SELF && a.domid != w->d->id;
     rc = hcall(__HYPERVISOR_memory_op, cmd, put(&a, sizeof(a)), 0, 0);
     if (rc > 0 && foreign && !privileged)
-        sim_flaw("an unprivileged domain has changed the memory of domain %u", a.domid);
+        world_flaw("an unprivileged domain has changed the memory of domain %u", a.domid);
     if (rc > 0 && n == 1 && pinned && cmd == XENMEM_decrease_reservation)
-        sim_flaw("frame %lx, a pinned table, was given back", (unsigned long)frame[0]);
+        world_flaw("frame %lx, a pinned table, was given back", (unsigned long)frame[0]);
     if (rc > 0 && me == w && a.domid == DOMID_SELF && !a.extent_order &&
         cmd == XENMEM_populate_physmap)
         take_frames(w, frame, va, rc <= (long)n ? rc : 0);
@@ -360,7 +360,7 @@ static long do_exchange(void)
     used = in == 1 && frame_ref_count(mfn(frame[0])) > 1;
     rc = hcall(__HYPERVISOR_memory_op, XENMEM_exchange, put(&a, sizeof(a)), 0, 0);
     if (used && !rc && !a.nr_exchanged)
-        sim_flaw("frame %lx was exchanged in use", (unsigned long)frame[0]);
+        world_flaw("frame %lx was exchanged in use", (unsigned long)frame[0]);
     if (!rc && me == w && !order && a.out.domid == DOMID_SELF)
         take_frames(w, pfn, va + 64, in);
     return rc;
