@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A fully virtual domain in the simulated machine: RAM from guest-physical 0 on, one vCPU that is
- * current, and a back end that only remembers. Include it once, in a test's C file. */
+/* A fully virtual domain in the simulated machine: RAM from guest-physical 0 on, FX_VCPUS vCPUs of
+ * which the first is made and current, and a back end that only remembers. Include it once, in a
+ * test's C file. */
 #pragma once
 
 #include "guest.h"
@@ -12,6 +13,9 @@
 #include "memory/buddy.h"
 
 #define FX_FRAMES 1024u /* 4 MiB */
+#ifndef FX_VCPUS
+#define FX_VCPUS 1u
+#endif
 
 static struct {
     struct emul_segment seg[HVM_SEGS];
@@ -154,7 +158,7 @@ static int fx_setup(void **state)
     const struct domain_config c = {
         .id = 3,
         .hvm = true,
-        .max_vcpus = 1,
+        .max_vcpus = FX_VCPUS,
         .max_evtchn_port = 100,
         .max_grant_frames = 4,
         .max_maptrack_frames = 4,
