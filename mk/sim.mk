@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Random hypercalls against the host build, with the audit: `make sim` runs SIM_CALLS of them, and a
-# while of several CPUs at once. `make mutants` lets the simulations find faults that were put in.
+# while of several CPUs at once, and the scheduler in virtual time. `make mutants` lets the simulations
+# find faults that were put in.
 
 SIM_CALLS := 1000000
 SIM_SEED  := 1
@@ -17,7 +18,8 @@ $(B)/sim/%: $(B)/host/tests/sim/%.o $(B)/host/libargon.a
 	$(Q)echo '$(CC) $(SIM_LINK)' > $@.link
 	$(Q)$(CC) $(subst @,,$(SIM_LINK)) -o $@
 
-$(B)/sim/race: SIM_WRAP :=
+$(B)/sim/race $(B)/sim/sched: SIM_WRAP :=
+$(B)/sim/sched: $(B)/host/tests/sim/sched_machine.o
 $(B)/sim/whole: SIM_WRAP += heap_alloc heap_zalloc heap_page heap_free heap_page_free
 $(B)/sim/whole: $(patsubst %.c,$(B)/host/%.o,$(wildcard tests/sim/world*.c)) \
     $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
@@ -25,17 +27,18 @@ $(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 
 SIM_ROUNDS := 500
 
-sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave
+sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave $(B)/sim/sched
 	$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)
 	$(B)/sim/race --seed $(SIM_SEED)
 	$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
+	$(B)/sim/sched
 
 # CPUs as threads, under ThreadSanitizer: fails on any data race.
 tsan: $(B)/sim/threads
 	$(B)/sim/threads --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
 
-SIM_ALL := $(B)/sim/whole $(B)/sim/interleave $(B)/sim/random $(B)/sim/race
+SIM_ALL := $(B)/sim/whole $(B)/sim/interleave $(B)/sim/random $(B)/sim/race $(B)/sim/sched
 
 mutants: $(SIM_ALL)
 	tests/mutants/run $(B) '$(CC) $(HOST_CFLAGS)'

@@ -26,7 +26,9 @@ enum lock_rank {
     RANK_PIRQ,          /* physical interrupts and who has them */
     RANK_PCI,           /* PCI devices, configuration space */
     RANK_PAGE_OWNER,    /* a domain's list of pages and their count */
-    RANK_SCHED,         /* a run queue */
+    RANK_POOL,          /* CPU pools, groups and units in them */
+    RANK_SCHED,         /* the run queues of a cluster of CPUs */
+    RANK_CAP,           /* a group's budget of CPU time */
     RANK_TIMER,         /* a CPU's timers */
     RANK_RUNSTATE,      /* a vCPU's state and the times it spent in each */
     RANK_MAPPINGS,      /* the hypervisor's page tables */

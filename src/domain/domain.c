@@ -16,8 +16,7 @@
 #include "memory/heap.h"
 #include "time/clock.h"
 
-#define PERMISSION_RANGES 64u  /* in each of ioports, iomem, irqs */
-#define DEFAULT_WEIGHT    256u /* what every domain has, unless told otherwise */
+#define PERMISSION_RANGES 64u /* in each of ioports, iomem, irqs */
 
 struct domain *domain0;
 struct list domain_list = LIST_INIT(domain_list);
@@ -88,8 +87,12 @@ static void domain_free(struct domain *d)
         if (part && part->domain_free)
             part->domain_free(d);
     }
-    for (unsigned i = 0; d->vcpu && i < d->max_vcpus; i++)
+    for (unsigned i = 0; d->vcpu && i < d->max_vcpus; i++) {
+        if (d->vcpu[i])
+            sched_unit_destroy(&d->vcpu[i]->unit);
         heap_free(d->vcpu[i]);
+    }
+    sched_group_destroy(&d->sched);
     if (d->shared_info && frame_unshare(&d->memory, d->shared_info))
         BUG();
     frame_owner_destroy(&d->memory);
@@ -243,11 +246,11 @@ int domain_create(const struct domain_config *c, struct domain **out)
     d->hvm = c->hvm;
     d->max_vcpus = c->max_vcpus;
     d->pause_count = 1;
-    d->weight = DEFAULT_WEIGHT;
     d->empty_task = (struct task){.fn = domain_empty, .data = d};
     memcpy(d->handle, c->handle, sizeof(d->handle));
     list_init(&d->link);
     lock_init(&d->lock, RANK_DOMAIN, "domain");
+    sched_group_init(&d->sched);
     frame_owner_init(&d->memory, d->id, &domain_owner_ops);
     d->memory.absent_checked = !c->hvm && (c->hardware ? spec_l1tf_dom0 : spec_l1tf_domu);
 

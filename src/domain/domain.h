@@ -112,11 +112,12 @@ struct domain {
     struct frame_owner memory; /* frame/ */
     struct task empty_task;    /* runs when `memory` is empty; holds a reference while queued */
 
-    struct vcpu **vcpu; /* [I] max_vcpus pointers, NULL until made */
-    uint32_t max_vcpus; /* [I] */
-    bool privileged;    /* [I] may control others */
-    bool hardware;      /* [I] owns the devices: domain 0 */
-    bool hvm;           /* [I] */
+    struct sched_group sched; /* sched/: weight, cap, CPU pool */
+    struct vcpu **vcpu;       /* [I] max_vcpus pointers, NULL until made */
+    uint32_t max_vcpus;       /* [I] */
+    bool privileged;          /* [I] may control others */
+    bool hardware;            /* [I] owns the devices: domain 0 */
+    bool hvm;                 /* [I] */
 
     struct shared_info *shared_info; /* [I] a shared heap page; [g] */
     struct evtchn_table *events;     /* [I] event/ */
@@ -131,7 +132,6 @@ struct domain {
     uint8_t shutdown_code;         /* [D] SHUTDOWN_* */
     uint32_t suspend_port;         /* [D] its event channel that says "suspended", 0: none */
     bool created;                  /* [D] ran already: its CPU policy stays */
-    uint16_t weight, cap;          /* [D] the tools' scheduling parameters */
     uint64_t vm_assist;            /* [a] bit n: VMASST_TYPE n */
     struct domain_tsc tsc;         /* [D] changed only while it is paused */
     void *memory_map;              /* [D] XENMEM_set_memory_map: E820 entries, in the heap */

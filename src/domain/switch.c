@@ -12,6 +12,9 @@
 #include "time/clock.h"
 #include "time/trace.h"
 
+/* How many share a run queue's lock; by number, as caches are shared on most machines. */
+#define CPUS_PER_CLUSTER 8
+
 const struct guest_switch_ops *guest_switch_ops;
 const struct guest_memory_ops *guest_memory_hvm;
 
@@ -66,11 +69,11 @@ static void switch_to(struct sched_unit *prev_unit, struct sched_unit *next_unit
 #endif
 }
 
-static const struct sched_ops sched_ops_domain = {.switch_to = switch_to};
+static const struct sched_upcalls sched_upcalls_domain = {.switch_to = switch_to};
 
 void domain_init(void)
 {
-    sched_init(&sched_ops_domain);
+    sched_init(&sched_upcalls_domain);
 }
 
 void domain_cpu_init(void)
@@ -80,16 +83,12 @@ void domain_cpu_init(void)
     BUG_ON(!idle);
     idle->domain = &idle_domain;
     idle->id = cpu_id();
-    idle->unit.idle = true;
-    idle->unit.runnable = true;
-    idle->unit.cpu = cpu_id();
     idle->info_mfn = INVALID_MFN;
     lock_init(&idle->runstate_lock, RANK_RUNSTATE, "runstate");
-    list_init(&idle->unit.link);
     this_cpu(idle_vcpu) = idle;
     cpu_local()->current = idle;
     cpu_local()->upcall = &no_upcall;
-    sched_cpu_init(cpu_id(), &idle->unit);
+    sched_cpu_init(cpu_id(), cpu_id() / CPUS_PER_CLUSTER, &idle->unit);
 }
 
 uint64_t domain_idle_time(unsigned cpu)

@@ -30,6 +30,9 @@ long control_cpu_service(uint32_t cpu, bool online);
 
 /* What the tools know of a domain. */
 void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
+/* XEN_SCHEDULER_*: tools know schedulers by number, and ours by the one with the same parameters.
+ */
+uint32_t control_sched_id(const struct sched_pool *p);
 
 /* A vCPU of d. -EINVAL: there cannot be one; -ESRCH: not made. */
 int must_check control_vcpu(struct domain *d, uint32_t id, struct vcpu **out);

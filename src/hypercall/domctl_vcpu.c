@@ -105,7 +105,7 @@ long domctl_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
         return rc;
     if (sched_set_affinity(&v->unit, &hard, &soft))
         return refuse(-EINVAL, "affinity of vCPU %u of domain %u: no CPU", v->id, d->id);
-    bitmap_and(hard.bits, hard.bits, cpus_active.bits, MAX_CPUS);
+    bitmap_and(hard.bits, hard.bits, d->sched.pool->cpus.bits, MAX_CPUS);
     bitmap_and(soft.bits, soft.bits, hard.bits, MAX_CPUS);
     return write_affinity(a, &hard, &soft);
 }
@@ -121,34 +121,30 @@ long domctl_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
     return rc ? rc : write_affinity(a, &v->unit.hard, &v->unit.soft);
 }
 
-/* Of two domains that want the same CPU, each gets its turn, whatever the weights: see CAVEATS. */
 long domctl_scheduler_op(struct domain *d, struct xen_domctl *op)
 {
     struct xen_domctl_scheduler_op *a = &op->u.scheduler_op;
     struct xen_domctl_sched_credit2 *p = &a->u.credit2;
-    long rc = 0;
+    struct sched_group *g = &d->sched;
 
-    if (a->sched_id != XEN_SCHEDULER_CREDIT2)
+    if (a->sched_id != control_sched_id(g->pool))
         return refuse(-EINVAL, "parameters of scheduler %u", a->sched_id);
-    lock(&d->lock);
+    if (a->sched_id == XEN_SCHEDULER_NULL)
+        return a->cmd == XEN_DOMCTL_SCHEDOP_putinfo || a->cmd == XEN_DOMCTL_SCHEDOP_getinfo
+                   ? 0
+                   : refuse(-EINVAL, "scheduler operation %u", a->cmd);
     switch (a->cmd) {
     case XEN_DOMCTL_SCHEDOP_putinfo:
         /* 0: as it is; a cap of all ones the same. */
-        if (p->weight)
-            d->weight = p->weight;
-        if (p->cap != UINT16_MAX)
-            d->cap = p->cap;
-        break;
+        return sched_group_set(g, p->weight ? p->weight : g->weight,
+                               p->cap != UINT16_MAX ? p->cap : g->cap);
     case XEN_DOMCTL_SCHEDOP_getinfo:
-        p->weight = d->weight;
-        p->cap = d->cap;
-        break;
+        p->weight = (uint16_t)g->weight;
+        p->cap = (uint16_t)g->cap;
+        return 0;
     default:
-        rc = refuse(-EINVAL, "scheduler operation %u", a->cmd);
-        break;
+        return refuse(-EINVAL, "scheduler operation %u", a->cmd);
     }
-    unlock(&d->lock);
-    return rc;
 }
 
 /* There is one node. */

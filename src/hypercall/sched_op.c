@@ -235,12 +235,10 @@ static long op_pin_override(struct vcpu *v, uint64_t arg)
         return -EFAULT;
     if (a.pcpu >= MAX_CPUS || (a.pcpu >= 0 && !bitmap_test(cpus_active.bits, (size_t)a.pcpu)))
         return refuse(-EINVAL, "pin override: no CPU %d", a.pcpu);
-    if (a.pcpu < 0)
-        sched_move(&v->unit, cpu_id(), false);
-    else if (v->unit.pinned && v->unit.target != (unsigned)a.pcpu)
-        return refuse(-EBUSY, "pin override: vCPU %u is pinned to CPU %u", v->id, v->unit.target);
-    else
-        sched_move(&v->unit, (unsigned)a.pcpu, true);
+    if (a.pcpu >= 0 && v->unit.pin >= 0 && v->unit.pin != a.pcpu)
+        return refuse(-EBUSY, "pin override: vCPU %u is pinned to CPU %d", v->id, v->unit.pin);
+    if (sched_pin(&v->unit, a.pcpu))
+        return refuse(-EINVAL, "pin override: CPU %d is in another pool", a.pcpu);
     return 0;
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sysctl: the processors: where they are, what they can, how they are shared. All belong to pool 0
- * and to node 0. The scheduler calls itself credit2, since tools know the schedulers by number and
- * that is the one whose parameters (weight, cap) these domains have. Public sysctl.h; ABI.md 2.2.
- */
+ * and to node 0. Public sysctl.h; ABI.md 2.2. */
 #include "hypercall/control.h"
 
 #include "cpu/policy.h"
@@ -13,15 +11,17 @@
 #include "platform/lapic.h"
 
 #define NO_DISTANCE  10u /* from a node to itself, in the units of ACPI's SLIT */
-#define RATELIMIT_US 1000u
 #define PCI_PER_CALL 4096u
 #define PCI_NO_NODE  XEN_INVALID_NODE_ID
 
-static uint32_t ratelimit_us = RATELIMIT_US; /* under the control lock; the tools' own number */
+uint32_t control_sched_id(const struct sched_pool *p)
+{
+    return p->ops == &sched_null ? XEN_SCHEDULER_NULL : XEN_SCHEDULER_CREDIT2;
+}
 
 long sysctl_sched_id(struct xen_sysctl *op)
 {
-    op->u.sched_id.sched_id = XEN_SCHEDULER_CREDIT2;
+    op->u.sched_id.sched_id = control_sched_id(sched_pool0);
     return 0;
 }
 
@@ -102,7 +102,7 @@ static long pool_info(struct xen_sysctl_cpupool_op *a)
 
     if (a->cpupool_id > 0)
         return refuse(-ENOENT, "no CPU pool from %u on", a->cpupool_id);
-    a->sched_id = XEN_SCHEDULER_CREDIT2;
+    a->sched_id = control_sched_id(sched_pool0);
     a->n_dom = 0;
     for (; next < DOMID_FIRST_RESERVED && (d = domain_get_from((domid_t)next)); next++) {
         a->n_dom++;
@@ -142,19 +142,19 @@ long sysctl_scheduler_op(struct xen_sysctl *op)
 {
     struct xen_sysctl_scheduler_op *a = &op->u.scheduler_op;
     uint32_t us = a->u.sched_credit2.ratelimit_us;
+    struct sched_pool *p = sched_pool_find(a->cpupool_id, true);
 
-    if (a->cpupool_id)
+    if (!p)
         return refuse(-ESRCH, "no CPU pool %u", a->cpupool_id);
-    if (a->sched_id != XEN_SCHEDULER_CREDIT2)
+    if (p->ops != &sched_fair || a->sched_id != XEN_SCHEDULER_CREDIT2)
         return refuse(-EINVAL, "parameters of scheduler %u", a->sched_id);
     switch (a->cmd) {
     case XEN_SYSCTL_SCHEDOP_putinfo:
-        if (us && (us < XEN_SYSCTL_SCHED_RATELIMIT_MIN || us > XEN_SYSCTL_SCHED_RATELIMIT_MAX))
-            return refuse(-EINVAL, "rate limit of %u us", us);
-        ratelimit_us = us;
-        return 0;
+        return sched_pool_set_ratelimit(p, us * 1000ull)
+                   ? refuse(-EINVAL, "rate limit of %u us", us)
+                   : 0;
     case XEN_SYSCTL_SCHEDOP_getinfo:
-        a->u.sched_credit2.ratelimit_us = ratelimit_us;
+        a->u.sched_credit2.ratelimit_us = (uint32_t)(read_once(p->ratelimit) / 1000);
         return 0;
     default:
         return refuse(-EINVAL, "scheduler operation %u", a->cmd);

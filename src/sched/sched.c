@@ -1,232 +1,336 @@
 /* SPDX-License-Identifier: MIT */
-/* Round robin on each CPU.
- *
- * A unit's fields are guarded by the lock of the queue that `cpu` names; unit_lock() follows a unit
- * that moves meanwhile. A unit is in one of these states:
- *     asleep      !runnable, unlinked (it may still be `running` until its CPU has switched)
- *     waiting     runnable, linked in its queue
- *     current     queue->current, unlinked
- * `running` outlives `current` until sched_switched(): between the two its registers are being
- * saved. Only a unit that is not running moves to another queue, so what another CPU loads is
- * whole; and on its own CPU the next choice comes after the switch. */
-#include "sched/sched.h"
-#include "base/lock.h"
+/* Choosing, waking and sleeping. See sched/queue.h for the states of a unit and its lock, and
+ * docs/SCHEDULING.md for why the choice is fair. */
+#include "sched/queue.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/softirq.h"
-#include "lib/errno.h"
 #include "time/clock.h"
-#include "time/timer.h"
 
-struct run_queue {
-    struct lock lock; /* RANK_SCHED */
-    struct list waiting;
-    struct sched_unit *current; /* [SCHED], a hint without it; never NULL once the CPU is up */
-    struct sched_unit *idle;    /* [I] */
-    struct timer slice;
-    uint32_t length;   /* [SCHED] units in `waiting`; a hint without it */
-    uint32_t switches; /* [p] for the dump */
-    bool yield;        /* [p] current gives way */
-};
+#define NEVER ~0ull
+#define GRAIN 1000ull /* ns: a moment is not computed finer */
 
-static DEFINE_PER_CPU(struct run_queue, run_queue);
-static const struct sched_ops *sched_ops; /* [I] */
+PER_CPU_SECTION struct line percpu_line;
+static const struct sched_upcalls *upcalls; /* [I] */
 
-static struct run_queue *queue_of(unsigned cpu)
-{
-    return per_cpu_ptr(run_queue, cpu);
-}
-
-/* Locks the queue that u belongs to. */
-static struct run_queue *unit_lock(struct sched_unit *u)
+/* Locks the cluster of the line that u belongs to. */
+struct line *unit_lock(struct sched_unit *u)
 {
     for (;;) {
         unsigned cpu = __atomic_load_n(&u->cpu, __ATOMIC_ACQUIRE);
-        struct run_queue *q = queue_of(cpu);
+        struct line *l = line_of(cpu);
 
-        lock(&q->lock);
+        lock(&l->cluster->lock);
         if (u->cpu == cpu)
-            return q;
-        unlock(&q->lock);
+            return l;
+        unlock(&l->cluster->lock);
     }
 }
 
-static bool is_waiting(const struct sched_unit *u)
+/* ---- waiting ---- */
+
+/* Puts u, of which nothing is in any line, in l. Unlocks. */
+static void join(struct line *l, struct sched_unit *u, uint64_t now)
 {
-    return !list_empty(&u->link);
+    const struct cpu_mask can = u->can;
+    struct sched_unit *cur = l->current;
+    unsigned cpu = l->cpu;
+    bool tell, busy = !cur->idle;
+
+    line_charge(l, now);
+    line_enter(l, u, line_floor(l, u));
+    line_insert(l, u);
+    u->woke = true;
+    if (!may_run(u, cpu))
+        l->strays = true;
+    /* A busy CPU looks by itself for those it knows. */
+    tell = !busy || l->strays || first_waiting(l) == u;
+    line_mark(l, cur);
+    unlock(&l->cluster->lock);
+    if (tell)
+        softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
+    if (busy)
+        balance_kick(&can);
 }
 
-static void enqueue(struct run_queue *q, struct sched_unit *u)
+void unit_start(struct line *l, struct sched_unit *u, uint64_t now)
 {
-    list_add_tail(&q->waiting, &u->link);
-    q->length++;
+    for (;;) {
+        /* While its state is being saved only its own CPU can have it. */
+        unsigned cpu = unit_is_off(u) ? balance_place(l, u, now) : u->cpu;
+
+        if (cpu == MAX_CPUS) {
+            u->parked = true;
+            list_add_tail(&l->parked, &u->link);
+            unlock(&l->cluster->lock);
+            return;
+        }
+        if (cpu == u->cpu)
+            break;
+        /* It stays as far behind as it was at home: the CPUs' clocks are a slice or two apart. */
+        u->v += balance_time(line_of(cpu), now) - balance_time(l, now);
+        __atomic_store_n(&u->cpu, cpu, __ATOMIC_RELEASE);
+        if (line_of(cpu)->cluster == l->cluster) {
+            l = line_of(cpu);
+            break;
+        }
+        unlock(&l->cluster->lock);
+        l = unit_lock(u);
+        /* Meanwhile somebody may have put it to sleep, or in line. */
+        if (!u->runnable || !list_empty(&u->link) || l->current == u) {
+            unlock(&l->cluster->lock);
+            return;
+        }
+        if (may_run(u, u->cpu))
+            break;
+    }
+    join(l, u, now);
 }
 
-static void dequeue(struct run_queue *q, struct sched_unit *u)
+void unit_unpark(struct line *l, struct sched_unit *u, uint64_t now)
 {
     list_del_init(&u->link);
-    q->length--;
+    u->parked = false;
+    unit_start(l, u, now);
 }
 
-static void slice_over(void *data)
+/* Those who may not run here any more go elsewhere. Afterwards nobody waits here who came before.
+ */
+static void send_strays(struct line *l)
 {
-    softirq_raise(SOFTIRQ_SCHEDULE);
+    struct sched_unit *u;
+    bool found;
+
+    do {
+        found = false;
+        lock(&l->cluster->lock);
+        l->strays = false;
+        list_for_each_entry (u, &l->waiting, link) {
+            found = !may_run(u, l->cpu) && unit_is_off(u);
+            if (found)
+                break;
+        }
+        if (found) {
+            line_remove(l, u);
+            line_leave(l, u);
+            line_mark(l, l->current);
+            unit_start(l, u, time_now());
+        } else {
+            unlock(&l->cluster->lock);
+        }
+    } while (found);
 }
 
-/* The unit to run now: the current one while its slice lasts, then whoever waits longest. */
-static struct sched_unit *choose(struct run_queue *q, uint64_t now)
+/* ---- choosing ---- */
+
+static void park(struct line *l, struct sched_unit *u)
 {
-    struct sched_unit *cur = q->current;
-    bool keep = !cur->idle && cur->runnable && cur->target == cur->cpu;
+    line_leave(l, u);
+    u->parked = true;
+    u->woke = false;
+    list_add_tail(&l->parked, &u->link);
+}
 
-    if (keep && !q->yield && now - cur->slice_start < SCHED_SLICE)
-        return cur;
-    q->yield = false;
-    if (!list_empty(&q->waiting)) {
-        struct sched_unit *next = list_first_entry(&q->waiting, struct sched_unit, link);
+/* The first who waits and has budget; those without are parked. */
+static struct sched_unit *first_with_budget(struct line *l, uint64_t now)
+{
+    struct sched_unit *u;
 
-        dequeue(q, next);
-        if (keep)
-            enqueue(q, cur);
-        next->slice_start = now;
-        return next;
+    while ((u = first_waiting(l)) != NULL && !cap_allows(u, now)) {
+        line_remove(l, u);
+        park(l, u);
     }
+    return u;
+}
+
+/* The unit to run now. Only l->stint and who is parked change: the choice may be made again. */
+static struct sched_unit *choose(struct line *l, uint64_t now)
+{
+    struct sched_unit *cur = l->current, *first;
+    bool yield = l->yield, keep = !cur->idle && cur->runnable && may_run(cur, l->cpu);
+    uint64_t ran = now - l->stint, limit;
+
+    l->yield = false;
+    if (!l->pool)
+        return l->idle;
+    limit = read_once(l->pool->ratelimit);
     if (keep) {
-        cur->slice_start = now;
-        return cur;
+        cur->spent = !cap_allows(cur, now);
+        keep = !cur->spent;
     }
-    return q->idle;
+    first = first_with_budget(l, now);
+    if (!keep)
+        return first ? first : l->idle;
+    if (!first)
+        return cur;
+    if (yield)
+        return first;
+    if (ran < limit)
+        return cur;
+    if (first->woke && before(first->v, cur->v)) /* it used less than its share */
+        return first;
+    if (ran < cur->slice)
+        return cur;
+    if (before(first->v, cur->v))
+        return first;
+    l->stint = now;
+    return cur;
+}
+
+/* When the CPU has to look again by itself: not at all while one unit has it for itself. */
+static uint64_t look_at(const struct line *l, const struct sched_unit *cur, uint64_t now)
+{
+    const struct sched_unit *first = first_waiting(l);
+    uint64_t at = NEVER, limit;
+
+    if (cur->idle)
+        return NEVER;
+    if (first) {
+        limit = read_once(l->pool->ratelimit);
+        at = l->stint + max(cur->slice, limit);
+        if (first->woke) {
+            int64_t lead = (int64_t)(first->v - cur->v); /* it may have to be passed first */
+            uint64_t ns = (uint64_t)max(lead, 0l) * cur->weight / SCHED_WEIGHT_DEFAULT >> V_BITS;
+
+            at = min(at, max(l->stint + limit, now + ns + GRAIN));
+        }
+        at = max(at, now);
+    }
+    if (read_once(cur->group->cap))
+        at = min(at, now + (uint64_t)max(cur->quota, 0l));
+    return at;
+}
+
+/* prev is current no more. */
+static void put_back(struct line *l, struct sched_unit *prev)
+{
+    cap_give_back(prev);
+    if (!prev->runnable) {
+        line_leave(l, prev);
+    } else if (prev->spent) {
+        park(l, prev);
+    } else {
+        prev->woke = false;
+        line_insert(l, prev);
+        if (!may_run(prev, l->cpu)) {
+            l->strays = true;
+            softirq_raise(SOFTIRQ_SCHEDULE);
+        }
+    }
+    prev->spent = false;
+}
+
+static void commit(struct line *l, struct sched_unit *next, uint64_t now)
+{
+    struct sched_unit *prev = l->current;
+    uint64_t at;
+
+    if (next != prev) {
+        if (!next->idle)
+            line_remove(l, next);
+        l->current = next;
+        next->running = true;
+        next->woke = false;
+        if (!prev->idle)
+            put_back(l, prev);
+        l->inverse = next->inverse;
+        l->charged = l->stint = now;
+        l->switches++;
+    }
+    at = look_at(l, next, now);
+    if (at != NEVER)
+        timer_set(&l->look, at);
+    else if (timer_active(&l->look))
+        timer_stop(&l->look);
+    line_mark(l, next);
 }
 
 /* SOFTIRQ_SCHEDULE. */
 static void schedule(void)
 {
-    struct run_queue *q = this_cpu_ptr(run_queue);
+    struct line *l = this_cpu_ptr(line);
     struct sched_unit *prev, *next;
-    uint64_t now = time_now();
+    uint64_t now;
+    bool search = true;
 
-    lock(&q->lock);
-    prev = q->current;
-    next = choose(q, now);
-    /* Nobody waits: the current unit runs on without being disturbed. */
-    if (!next->idle && q->length)
-        timer_set(&q->slice, next->slice_start + SCHED_SLICE);
-    else
-        timer_stop(&q->slice);
-    if (next != prev) {
-        q->current = next;
-        next->running = true;
-        q->switches++;
+    if (unlikely(read_once(l->strays)))
+        send_strays(l);
+    now = time_now();
+    if (read_once(l->length) && now >= l->push_at)
+        balance_push(l, now);
+    for (;;) {
+        lock(&l->cluster->lock);
+        line_charge(l, now);
+        prev = l->current;
+        next = choose(l, now);
+        if (!next->idle || !search || !l->pool || cpu_count == 1)
+            break;
+        /* First to say that this CPU is idle, then to look: who wakes somebody does it in the
+         * other order, so one of the two sees the other. */
+        line_mark(l, l->idle);
+        unlock(&l->cluster->lock);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        search = balance_pull(l, now);
     }
-    unlock(&q->lock);
+    commit(l, next, now);
+    unlock(&l->cluster->lock);
     if (next != prev)
-        sched_ops->switch_to(prev, next);
+        upcalls->switch_to(prev, next);
 }
 
-/* A CPU for u, locked, that idles and has nobody waiting, or `cpu` itself: one that u likes if
- * there is one. The answer is a hint. */
-static unsigned find_idle_cpu(const struct sched_unit *u, unsigned cpu)
+static void look(void *data)
 {
-    unsigned i, found = cpu;
-
-    bitmap_for_each (i, cpus_active.bits, MAX_CPUS) {
-        struct run_queue *q = queue_of(i);
-        struct sched_unit *cur = read_once(q->current);
-
-        if (!cur || !cur->idle || read_once(q->length) || !bitmap_test(u->hard.bits, i))
-            continue;
-        if (bitmap_test(u->soft.bits, i))
-            return i;
-        found = i;
-    }
-    return found;
-}
-
-/* u is runnable and its queue is locked: puts it in line and tells the CPU. Unlocks. */
-static void start_waiting(struct run_queue *q, struct sched_unit *u)
-{
-    unsigned cpu = u->cpu;
-    bool tell;
-
-    enqueue(q, u);
-    /* A busy CPU with nobody waiting has no slice timer yet. */
-    tell = q->current->idle || q->length == 1;
-    unlock(&q->lock);
-    if (tell)
-        softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
-}
-
-/* u, locked in q, neither waits nor runs: gives it to the queue of `cpu`, and puts it in line there
- * if it is runnable. Unlocks. */
-static void relocate(struct run_queue *q, struct sched_unit *u, unsigned cpu)
-{
-    u->target = cpu;
-    __atomic_store_n(&u->cpu, cpu, __ATOMIC_RELEASE);
-    unlock(&q->lock);
-    q = unit_lock(u);
-    /* While no queue was locked somebody may have put it to sleep, or in line. */
-    if (u->runnable && !is_waiting(u) && q->current != u)
-        start_waiting(q, u);
-    else
-        unlock(&q->lock);
+    softirq_raise(SOFTIRQ_SCHEDULE);
 }
 
 void sched_switched(struct sched_unit *prev)
 {
-    struct run_queue *q;
+    struct cpu_mask can;
+    bool waits;
 
     if (prev->idle)
         return;
+    waits = is_waiting(prev); /* a hint, and the last look: it may be gone when it is off */
+    can = prev->can;
     /* Pairs with the acquire in unit_is_off: whoever loads the saved state sees all of it. */
     __atomic_store_n(&prev->running, false, __ATOMIC_RELEASE);
-    if (likely(read_once(prev->target) == read_once(prev->cpu)))
-        return;
-    q = unit_lock(prev);
-    if (prev->running || is_waiting(prev))
-        unlock(&q->lock); /* somebody was quicker; it moves when it is switched out again */
-    else
-        relocate(q, prev, prev->target);
+    if (waits && cpu_count > 1)
+        balance_kick(&can); /* who looked before passed it over */
 }
 
-static bool unit_is_off(const struct sched_unit *u)
-{
-    return !__atomic_load_n(&u->running, __ATOMIC_ACQUIRE);
-}
+/* ---- waking and sleeping ---- */
 
 void sched_wake(struct sched_unit *u)
 {
-    struct run_queue *q = unit_lock(u);
-    unsigned cpu = u->target;
+    struct line *l = unit_lock(u);
 
-    if (u->runnable) {
-        unlock(&q->lock);
+    if (u->runnable || l->current == u) { /* the CPU has not noticed yet that it fell asleep */
+        u->runnable = true;
+        unlock(&l->cluster->lock);
         return;
     }
     u->runnable = true;
-    if (q->current == u) { /* it fell asleep and its CPU has not noticed yet */
-        unlock(&q->lock);
-        return;
-    }
-    if (cpu == u->cpu && !u->pinned && !q->current->idle)
-        cpu = find_idle_cpu(u, cpu);
-    if (cpu != u->cpu && unit_is_off(u))
-        relocate(q, u, cpu);
-    else
-        start_waiting(q, u);
+    unit_start(l, u, time_now());
 }
 
 void sched_sleep(struct sched_unit *u)
 {
-    struct run_queue *q = unit_lock(u);
-    bool current;
+    struct line *l = unit_lock(u);
+    unsigned cpu = l->cpu;
+    bool current = l->current == u;
 
     u->runnable = false;
-    if (is_waiting(u))
-        dequeue(q, u);
-    current = q->current == u;
-    unlock(&q->lock);
+    if (u->parked) {
+        list_del_init(&u->link);
+        u->parked = false;
+    } else if (!list_empty(&u->link)) {
+        line_remove(l, u);
+        line_leave(l, u);
+        line_mark(l, l->current);
+    }
+    unlock(&l->cluster->lock);
     if (current)
-        softirq_raise_on(u->cpu, SOFTIRQ_SCHEDULE);
+        softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
 }
 
 void sched_sleep_sync(struct sched_unit *u)
@@ -242,94 +346,81 @@ void sched_sleep_sync(struct sched_unit *u)
 
 void sched_unit_yield(void)
 {
-    struct run_queue *q = this_cpu_ptr(run_queue);
+    struct line *l = this_cpu_ptr(line);
 
-    if (!read_once(q->length))
+    if (!read_once(l->length))
         return;
-    q->yield = true;
+    l->yield = true;
     softirq_raise(SOFTIRQ_SCHEDULE);
 }
 
-void sched_move(struct sched_unit *u, unsigned cpu, bool pin)
-{
-    struct run_queue *q = unit_lock(u);
+/* ---- changes ---- */
 
-    u->pinned = pin;
-    u->target = cpu;
-    if (u->cpu == cpu) {
-        unlock(&q->lock);
-    } else if (!unit_is_off(u)) {
-        cpu = u->cpu;
-        unlock(&q->lock);
-        softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
+void unit_confine(struct sched_unit *u, const struct cpu_mask *can, const struct cpu_mask *like)
+{
+    struct line *l = unit_lock(u);
+    uint64_t now = time_now();
+    unsigned cpu = l->cpu;
+
+    u->can = *can;
+    u->like = *like;
+    if (u->parked) {
+        unit_unpark(l, u, now);
+    } else if (is_waiting(u) && !may_run(u, cpu) && unit_is_off(u)) {
+        line_remove(l, u);
+        line_leave(l, u);
+        line_mark(l, l->current);
+        unit_start(l, u, now);
     } else {
-        if (is_waiting(u))
-            dequeue(q, u);
-        relocate(q, u, cpu);
+        bool away = (is_waiting(u) || l->current == u) && !may_run(u, cpu), waits = is_waiting(u);
+
+        l->strays |= away;
+        if (!u->runnable && unit_is_off(u) && !may_run(u, cpu) &&
+            bitmap_weight(like->bits, MAX_CPUS))
+            __atomic_store_n(&u->cpu, (unsigned)bitmap_first(like->bits, MAX_CPUS),
+                             __ATOMIC_RELEASE);
+        unlock(&l->cluster->lock);
+        if (away)
+            softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
+        else if (waits)
+            balance_kick(can);
     }
 }
 
-int sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
-                       const struct cpu_mask *soft)
+void unit_set_weight(struct sched_unit *u, uint32_t weight)
 {
-    struct cpu_mask can;
-    struct run_queue *q;
-    bool there;
+    struct line *l = unit_lock(u);
 
-    bitmap_and(can.bits, hard->bits, cpus_active.bits, MAX_CPUS);
-    if (bitmap_empty(can.bits, MAX_CPUS))
-        return -EINVAL;
-    q = unit_lock(u);
-    u->hard = *hard;
-    u->soft = *soft;
-    there = bitmap_test(can.bits, u->target);
-    unlock(&q->lock);
-    if (!there)
-        sched_move(u, (unsigned)bitmap_first(can.bits, MAX_CPUS), false);
-    return 0;
+    line_charge(l, time_now());
+    if (is_waiting(u) || l->current == u)
+        l->weight += weight - u->weight;
+    u->weight = weight;
+    u->inverse = ((uint64_t)SCHED_WEIGHT_DEFAULT << (32 + V_BITS)) / weight;
+    u->slice = min(SCHED_SLICE, SCHED_SLICE * weight / SCHED_WEIGHT_DEFAULT);
+    u->slice = max(u->slice, SCHED_SLICE_MIN);
+    u->reach = scale(u->slice, u->inverse);
+    if (l->current == u)
+        l->inverse = u->inverse;
+    unlock(&l->cluster->lock);
 }
 
 struct sched_unit *sched_current(void)
 {
-    return this_cpu(run_queue).current;
+    return this_cpu(line).current;
 }
 
-void sched_unit_init(struct sched_unit *u, unsigned cpu)
+void sched_start(const struct sched_upcalls *calls)
 {
-    *u = (struct sched_unit){.cpu = cpu, .target = cpu};
-    bitmap_fill(u->hard.bits, MAX_CPUS);
-    bitmap_fill(u->soft.bits, MAX_CPUS);
-    list_init(&u->link);
-}
-
-void sched_cpu_init(unsigned cpu, struct sched_unit *idle)
-{
-    struct run_queue *q = queue_of(cpu);
-
-    sched_unit_init(idle, cpu);
-    idle->idle = idle->runnable = idle->running = idle->pinned = true;
-    lock_init(&q->lock, RANK_SCHED, "run queue");
-    list_init(&q->waiting);
-    timer_init(&q->slice, slice_over, NULL);
-    q->current = q->idle = idle;
-    q->length = q->switches = 0;
-    q->yield = false;
-}
-
-void sched_init(const struct sched_ops *ops)
-{
-    sched_ops = ops;
+    upcalls = calls;
     softirq_register(SOFTIRQ_SCHEDULE, schedule);
 }
 
-void sched_dump(void)
+void line_init(struct line *l)
 {
-    unsigned cpu;
-
-    for_each_cpu (cpu) {
-        struct run_queue *q = queue_of(cpu);
-
-        log_key("CPU %u: %s, %u waiting, %u switches", cpu,
-                read_once(q->current)->idle ? "idle" : "busy", read_once(q->length), q->switches);
-    }
+    list_init(&l->waiting);
+    list_init(&l->parked);
+    timer_init(&l->look, look, NULL);
+    l->length = l->weight = 0;
+    l->yield = l->strays = false;
+    l->charged = l->stint = l->push_at = time_now();
 }

@@ -152,53 +152,24 @@ int cpus_online_one(unsigned cpu)
         if (!rc && domain0) /* at start-up watchdog_start() follows */
             watchdog_add(cpu);
     }
-    if (!rc)
+    if (!rc) {
         bit_test_and_set_atomic(cpus_active.bits, cpu);
+        sched_cpu_restore(cpu);
+    }
     return rc;
 }
 
 /* ---- out of service ---- */
 
-/* v leaves a CPU that is not active any more: for one that it may run on, or for any. */
-static void send_away(struct vcpu *v)
-{
-    struct sched_unit *u = &v->unit;
-    struct cpu_mask hard = u->hard, soft = u->soft;
-
-    if (!sched_set_affinity(u, &hard, &soft))
-        return;
-    log_warn("domain %u vCPU %u may run on no CPU that is left: its affinity is dropped",
-             v->domain->id, v->id);
-    bitmap_fill(hard.bits, MAX_CPUS);
-    if (sched_set_affinity(u, &hard, &hard))
-        BUG();
-}
-
-static void empty(unsigned cpu)
-{
-    struct domain *d;
-    struct vcpu *v;
-
-    for_each_domain (d) {
-        for_each_vcpu (d, v)
-            send_away(v);
-        for_each_vcpu (d, v) {
-            while (read_once(v->unit.cpu) == cpu) { /* until it is switched out */
-                lock_spin_poll();
-                cpu_pause();
-            }
-        }
-    }
-}
-
 int cpus_offline_one(unsigned cpu)
 {
-    if (cpu == cpu_id()) {
-        sched_move(&current()->unit, 0, false);
-        return -ERESTART;
-    }
+    int rc = sched_cpu_remove(cpu);
+
+    if (rc == -EBUSY)
+        return refuse(rc, "CPU %u is the last of its pool", cpu);
+    if (rc)
+        return rc; /* whoever runs there leaves on his way out, the caller too */
     bit_test_and_clear_atomic(cpus_active.bits, cpu);
-    empty(cpu);
     irq_leave_cpu(cpu, 0);
     return 0;
 }

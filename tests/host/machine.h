@@ -6,7 +6,7 @@
 
 #include "hw/ops.h"
 
-#define HOST_CPUS 16
+#define HOST_CPUS 128
 
 /* A machine with this RAM at physical 0 and CPUs that are present and online, all registers and
  * memory as after reset; what was there before is gone. Every program starts with 64 MiB and one

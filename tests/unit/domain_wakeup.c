@@ -75,7 +75,7 @@ static void run(bool poll)
     set_xen_guest_handle(p->ports, (evtchn_port_t *)guest_va(1));
     memcpy(guest_page(dom0, 1), &port, sizeof(port));
     dom0->d->vcpu[0]->info->evtchn_upcall_mask = poll;
-    dom0->d->vcpu[0]->unit.pinned = true;
+    assert_int_equal(sched_pin(&dom0->d->vcpu[0]->unit, 0), 0);
     guest_be_idle();
     sched_wake(&dom0->d->vcpu[0]->unit);
     consumed = 0;
@@ -122,7 +122,7 @@ static void test_state_of_one_that_runs(void **state)
     guest_machine(2);
     dom0 = guest_new(0, 1, true);
     v = dom0->d->vcpu[0];
-    v->unit.pinned = true;
+    assert_int_equal(sched_pin(&v->unit, 0), 0);
     sched_wake(&v->unit);
     guest_exit();
     assert_ptr_equal(current(), v);
@@ -165,7 +165,7 @@ static void *churn(void *data)
             vcpu_kick(v);
             break;
         case 4:
-            sched_move(&v->unit, (x >> 20) % 3, (x >> 28) % 2);
+            assert_int_equal(sched_pin(&v->unit, (int)((x >> 20) % 4) - 1), 0);
             break;
         }
         guest_exit();

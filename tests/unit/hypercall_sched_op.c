@@ -349,7 +349,7 @@ static void test_pin_override(void **state)
     assert_int_equal(SCHED(pin_override, &p), -EINVAL);
     p.pcpu = -1;
     assert_int_equal(SCHED(pin_override, &p), 0);
-    assert_false(dom0->d->vcpu[0]->unit.pinned);
+    assert_int_equal(dom0->d->vcpu[0]->unit.pin, -1);
     assert_int_equal(sched_op(SCHEDOP_yield, 0), 0);
     assert_int_equal(sched_op(8, 0), -ENOSYS);
     guest_be(domu, 0);
