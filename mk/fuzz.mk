@@ -21,8 +21,12 @@ $(B)/fuzz/libargon.a: $(FUZZ_O)
 	ar rcs $@ $^
 
 $(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libargon.a
-	clang -fsanitize=fuzzer,address,undefined $< -Wl,--start-group $(B)/fuzz/libargon.a \
-	    -Wl,--end-group -o $@
+	clang -fsanitize=fuzzer,address,undefined $(filter %.o,$^) $(FUZZ_LINK) -Wl,--start-group \
+	    $(B)/fuzz/libargon.a -Wl,--end-group -o $@
+
+$(B)/fuzz/world: $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard tests/sim/world*.c) \
+                   tests/sim/driver.c tests/sim/tlb_model.c)
+$(B)/fuzz/world: FUZZ_LINK = $(SIM_NO_WRAP)
 
 # A new corpus each time: what is found here is not kept. The last line counts the targets.
 fuzz-short: $(FUZZ_BIN)

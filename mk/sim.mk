@@ -82,3 +82,21 @@ $(B)/sim/interleave: $(B)/tsan/tests/sim/interleave.o $(THREADS_O) $(B)/tsan/lib
 	$(Q)echo '$(CC) -Wl,--wrap=cpu_pause $(THREADS_LINK)' > $@.link
 	$(Q)echo '$(CC) $(TSAN_CFLAGS)' > $@.compile
 	$(Q)$(CC) -Wl,--wrap=cpu_pause $(subst @,,$(THREADS_LINK)) -o $@
+
+# How much of the rooms that guests reach the simulations execute, by line and branch.
+COV_DIRS := pv frame grant event domain hypercall
+COV_O    := $(patsubst %.c,$(B)/cov/%.o,$(filter $(COV_DIRS:%=src/%/%),$(HOST_C)))
+.PHONY: coverage
+
+$(B)/cov/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) --coverage -c $< -o $@
+
+$(B)/cov/%: $(B)/sim/% $(COV_O)
+	$(Q)$(subst @,--coverage $(COV_O),$(file < $(B)/sim/$*.link)) -o $@
+
+coverage: $(B)/cov/whole $(B)/cov/random
+	find $(B)/cov -name '*.gcda' -delete
+	$(B)/cov/whole --calls $(SIM_CALLS) --seed $(SIM_SEED) > $(B)/cov/whole.log
+	$(B)/cov/random --calls $(SIM_CALLS) --seed $(SIM_SEED) > $(B)/cov/random.log
+	tools/coverage $(B)/cov $(COV_DIRS)

@@ -28,8 +28,14 @@ __thread uint64_t pvg_seed = 1;
         }                                                                 \
     } while (0)
 
+bool (*pvg_random_source)(uint32_t *out);
+
 uint32_t pvg_random(uint32_t below)
 {
+    uint32_t given;
+
+    if (pvg_random_source && pvg_random_source(&given))
+        return given % below;
     pvg_seed ^= pvg_seed << 13; /* xorshift64 */
     pvg_seed ^= pvg_seed >> 7;
     pvg_seed ^= pvg_seed << 17;

@@ -65,4 +65,6 @@ extern unsigned pvg_preempt;
 /* And once in n such times the guest never comes back to the call: it returns -ERESTART then. */
 extern unsigned pvg_abandon;
 uint32_t pvg_random(uint32_t below);
+/* If not NULL: asked first, false: it has no more (fuzzers). */
+extern bool (*pvg_random_source)(uint32_t *out);
 extern __thread uint64_t pvg_seed;

@@ -508,6 +508,15 @@ void world_begin(void)
     world_revive();
 }
 
+void world_again(void)
+{
+    world_may_fail = false;
+    host_cpu_select(0);
+    kill_all();
+    memset(world, 0, sizeof(world));
+    world_revive();
+}
+
 void world_end(void)
 {
     world_may_fail = false;

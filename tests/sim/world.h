@@ -102,6 +102,8 @@ void world_begin(void);
 void world_revive(void);
 /* How flushes and waits are served while one thread plays all CPUs; called by world_begin(). */
 void world_alone(void);
+/* All domains go, and others come. */
+void world_again(void);
 void world_end(void);
 void world_audit(void);
 /* Does d map m by a grant? */
