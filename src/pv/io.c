@@ -172,7 +172,7 @@ uint32_t pv_io_read(struct vcpu *v, uint16_t port, unsigned bytes)
         return read_hardware(port, bytes);
     if (bytes == 1)
         return ones(1);
-    bytes /= 2;
+    bytes = bytes == 4 ? 2 : 1;
     val = port + bytes > UINT16_MAX ? ones(bytes) : pv_io_read(v, port + bytes, bytes);
     return pv_io_read(v, port, bytes) | val << (8 * bytes);
 }
