@@ -127,6 +127,20 @@ static void vcpu_make(struct pvguest *g, unsigned i)
     CHECK(pv_perdomain_vcpu_init(v) == 0);
 }
 
+/* In ascending order of numbers, as domain_next() expects it. */
+static void list_insert(struct domain *d)
+{
+    struct list *before = &domain_list;
+    struct domain *each;
+
+    list_for_each_entry (each, &domain_list, link)
+        if (each->id > d->id) {
+            before = &each->link;
+            break;
+        }
+    list_add_tail(before, &d->link);
+}
+
 struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged)
 {
     struct pvguest *g = calloc(1, sizeof(*g));
@@ -156,7 +170,7 @@ struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged)
     build_tables(g);
     for (unsigned i = 0; i < PVG_VCPUS; i++)
         vcpu_make(g, i);
-    list_add_tail(&domain_list, &g->d.link);
+    list_insert(&g->d);
     for (unsigned i = 0; i < PVG_VCPUS; i++) {
         while ((rc = pv_new_kernel_l4(&g->v[i], g->mfn[0])) == -ERESTART)
             ;
