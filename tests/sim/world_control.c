@@ -11,6 +11,8 @@
 #include <xen/platform.h>
 #include <xen/sysctl.h>
 
+#define XSAVE_AREA_MIN 512u /* where the header of an image is */
+
 static long domctl_of(struct xen_domctl *op, unsigned cmd, domid_t dom, uint64_t *va)
 {
     op->cmd = cmd;
@@ -35,8 +37,35 @@ static void aim(struct xen_domctl *op, unsigned cmd)
         op->u.vcpucontext.vcpu = pvg_random(4);
         if (chance(4)) /* none at all, in the list's place */
             set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)list);
+        else if (chance(4)) /* reset */
+            set_xen_guest_handle(op->u.vcpucontext.ctxt, NULL);
         else
             set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)any_va());
+        break;
+    case XEN_DOMCTL_set_ext_vcpucontext:
+    case XEN_DOMCTL_get_ext_vcpucontext:
+        op->u.ext_vcpucontext.vcpu = pvg_random(4);
+        op->u.ext_vcpucontext.size = pvg_random(80);
+        break;
+    case XEN_DOMCTL_setvcpuextstate:
+    case XEN_DOMCTL_getvcpuextstate:
+        op->u.vcpuextstate.vcpu = pvg_random(4);
+        op->u.vcpuextstate.size = chance(4) ? any_u64() : chance(3) ? 0 : 592;
+        if (chance(2)) { /* as it is by default */
+            memset(list_page(), 0, 2 * XSAVE_AREA_MIN);
+            ((uint64_t *)list_page())[0] = ((uint64_t *)list_page())[1] = 3;
+            ((uint64_t *)list_page())[2 + XSAVE_AREA_MIN / 8] = pvg_random(8);
+        }
+        set_xen_guest_handle(op->u.vcpuextstate.buffer, (uint64_t *)list);
+        break;
+    case XEN_DOMCTL_set_vcpu_msrs:
+    case XEN_DOMCTL_get_vcpu_msrs:
+        op->u.vcpu_msrs.vcpu = pvg_random(4);
+        op->u.vcpu_msrs.msr_count = pvg_random(9);
+        for (unsigned i = 0; i < 8; i++)
+            ((xen_domctl_vcpu_msr_t *)list_page())[i] = (xen_domctl_vcpu_msr_t){
+                .index = chance(4) ? pvg_random(0x200) : 0xc0000103, .value = pvg_random(100)};
+        set_xen_guest_handle(op->u.vcpu_msrs.msrs, (xen_domctl_vcpu_msr_t *)(chance(8) ? 0 : list));
         break;
     case XEN_DOMCTL_getpageframeinfo3:
         op->u.getpageframeinfo3.num = pvg_random(chance(8) ? 2000 : 300);
@@ -102,16 +131,16 @@ static void aim(struct xen_domctl *op, unsigned cmd)
         break;
     case XEN_DOMCTL_settscinfo:
         op->u.tsc_info.tsc_mode = pvg_random(5);
-        op->u.tsc_info.gtsc_khz = 1000000;
+        op->u.tsc_info.gtsc_khz = chance(3) ? (uint32_t)any_u64() : 1000000;
         break;
     }
 }
 
 static long do_domctl(void)
 {
-    static const uint8_t known[] = {2,  3,  4,  5,  6,  9,  10, 11, 12, 13, 14, 15,
-                                    16, 17, 19, 20, 21, 22, 24, 25, 27, 28, 35, 36,
-                                    39, 59, 60, 61, 66, 68, 69, 71, 82, 83};
+    static const uint8_t known[] = {2,  3,  4,  5,  6,  9,  10, 11, 12, 13, 14, 15, 16, 17,
+                                    19, 20, 21, 22, 24, 25, 27, 28, 29, 35, 36, 39, 42, 43,
+                                    59, 60, 61, 62, 63, 66, 68, 69, 71, 72, 73, 82, 83};
     unsigned cmd = chance(4) ? pvg_random(90) : known[pvg_random(ARRAY_SIZE(known))];
     struct xen_domctl op;
     domid_t dom = any_domid();

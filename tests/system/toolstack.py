@@ -12,7 +12,7 @@ from cases import HV_ARGS, Case
 
 CASES = []
 SHELL_SECONDS = 180
-SCRIPT_SECONDS = 800  # on a busy machine; a quarter of it on an idle one
+SCRIPT_SECONDS = 1500  # on a busy machine; a tenth of it on an idle one
 BLOCK = 512
 
 
