@@ -24,24 +24,9 @@ static long domctl_of(struct xen_domctl *op, unsigned cmd, domid_t dom, uint64_t
 
 /* ---- any operation, nearly right ---- */
 
-static void aim(struct xen_domctl *op, unsigned cmd)
+static void aim_state(struct xen_domctl *op, unsigned cmd, uint64_t list)
 {
-    uint8_t page[PAGE_SIZE];
-    uint64_t list;
-
-    scramble(page, sizeof(page));
-    list = put_list(page, sizeof(page));
     switch (cmd) {
-    case XEN_DOMCTL_getvcpucontext:
-    case XEN_DOMCTL_setvcpucontext:
-        op->u.vcpucontext.vcpu = pvg_random(4);
-        if (chance(4)) /* none at all, in the list's place */
-            set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)list);
-        else if (chance(4)) /* reset */
-            set_xen_guest_handle(op->u.vcpucontext.ctxt, NULL);
-        else
-            set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)any_va());
-        break;
     case XEN_DOMCTL_set_ext_vcpucontext:
     case XEN_DOMCTL_get_ext_vcpucontext:
         op->u.ext_vcpucontext.vcpu = pvg_random(4);
@@ -66,6 +51,27 @@ static void aim(struct xen_domctl *op, unsigned cmd)
             ((xen_domctl_vcpu_msr_t *)list_page())[i] = (xen_domctl_vcpu_msr_t){
                 .index = chance(4) ? pvg_random(0x200) : 0xc0000103, .value = pvg_random(100)};
         set_xen_guest_handle(op->u.vcpu_msrs.msrs, (xen_domctl_vcpu_msr_t *)(chance(8) ? 0 : list));
+        break;
+    }
+}
+
+static void aim(struct xen_domctl *op, unsigned cmd)
+{
+    uint8_t page[PAGE_SIZE];
+    uint64_t list;
+
+    scramble(page, sizeof(page));
+    list = put_list(page, sizeof(page));
+    switch (cmd) {
+    case XEN_DOMCTL_getvcpucontext:
+    case XEN_DOMCTL_setvcpucontext:
+        op->u.vcpucontext.vcpu = pvg_random(4);
+        if (chance(4)) /* none at all, in the list's place */
+            set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)list);
+        else if (chance(4)) /* reset */
+            set_xen_guest_handle(op->u.vcpucontext.ctxt, NULL);
+        else
+            set_xen_guest_handle(op->u.vcpucontext.ctxt, (void *)any_va());
         break;
     case XEN_DOMCTL_getpageframeinfo3:
         op->u.getpageframeinfo3.num = pvg_random(chance(8) ? 2000 : 300);
@@ -132,6 +138,9 @@ static void aim(struct xen_domctl *op, unsigned cmd)
     case XEN_DOMCTL_settscinfo:
         op->u.tsc_info.tsc_mode = pvg_random(5);
         op->u.tsc_info.gtsc_khz = chance(3) ? (uint32_t)any_u64() : 1000000;
+        break;
+    default:
+        aim_state(op, cmd, list);
         break;
     }
 }
