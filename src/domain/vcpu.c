@@ -61,7 +61,6 @@ static void tell_scheduler(struct vcpu *v)
 
     do {
         run = !__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST);
-        TRACE(run ? TRC_SCHED_WAKE : TRC_SCHED_SLEEP, v->domain->id, v->id);
         if (run)
             sched_wake(&v->unit);
         else
@@ -112,8 +111,11 @@ void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit)
     uint32_t before = __atomic_fetch_or(&v->pause, 1u << bit, __ATOMIC_SEQ_CST);
 
     runstate_update(v);
-    if (before == 0)
-        tell_scheduler(v);
+    if (before)
+        return;
+    if (bit != VCPU_BLOCKED_BIT && bit != VCPU_POLLING_BIT)
+        TRACE(TRC_SCHED_SLEEP, v->domain->id, v->id);
+    tell_scheduler(v);
 }
 
 void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
@@ -123,6 +125,7 @@ void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
     if (before != 1u << bit)
         return;
     runstate_update(v);
+    TRACE(TRC_SCHED_WAKE, v->domain->id, v->id);
     tell_scheduler(v);
 }
 
