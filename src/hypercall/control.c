@@ -70,6 +70,7 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
     info->flags |= (uint32_t)code << XEN_DOMINF_shutdownshift;
     memcpy(info->handle, d->handle, sizeof(info->handle));
     unlock(&d->lock);
+    info->cpupool = d->sched.pool->id;
     info->tot_pages = read_once(d->memory.pages);
     info->max_pages = read_once(d->memory.max_pages);
     info->outstanding_pages = read_once(d->memory.claim);

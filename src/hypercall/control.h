@@ -56,8 +56,10 @@ sysctl_fn sysctl_readconsole, sysctl_physinfo, sysctl_getdomaininfolist, sysctl_
     sysctl_availheap;
 /* sysctl_cpu.c */
 sysctl_fn sysctl_sched_id, sysctl_getcpuinfo, sysctl_cputopoinfo, sysctl_numainfo,
-    sysctl_pcitopoinfo, sysctl_cpupool_op, sysctl_scheduler_op, sysctl_get_cpu_featureset,
-    sysctl_get_cpu_policy, sysctl_get_cpu_levelling_caps;
+    sysctl_pcitopoinfo, sysctl_scheduler_op, sysctl_get_cpu_featureset, sysctl_get_cpu_policy,
+    sysctl_get_cpu_levelling_caps;
+/* sysctl_pool.c */
+sysctl_fn sysctl_cpupool_op;
 /* sysctl_machine.c */
 sysctl_fn sysctl_cpu_hotplug, sysctl_page_offline_op, sysctl_pm_op, sysctl_livepatch_op;
 /* sysctl_trace.c */

@@ -2,6 +2,7 @@
 /* domctl: the life of domains, from their making to their end. Public domctl.h; ABI.md 2.1. */
 #include "hypercall/control.h"
 
+#include "base/panic.h"
 #include "event/event.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -46,9 +47,8 @@ static int create_check(const struct xen_domctl_createdomain *a)
         return refuse(-EINVAL, "create: flags %#x", a->flags);
     if (a->iommu_opts)
         return refuse(-EINVAL, "create: IOMMU options %#x without IOMMU", a->iommu_opts);
-    if (a->vmtrace_size || a->cpupool_id)
-        return refuse(-EINVAL, "create: trace of %u bytes, pool %u", a->vmtrace_size,
-                      a->cpupool_id);
+    if (a->vmtrace_size)
+        return refuse(-EINVAL, "create: trace of %u bytes", a->vmtrace_size);
     if (a->arch.emulation_flags)
         return refuse(-EOPNOTSUPP, "create: emulation of %#x", a->arch.emulation_flags);
     if (a->arch.misc_flags & ~MSR_RELAXED)
@@ -72,11 +72,14 @@ long domctl_createdomain(struct domain *none, struct xen_domctl *op)
         .max_maptrack_frames = MAPTRACK_MAX,
         .max_grant_version = XEN_DOMCTL_GRANT_version(a->grant_opts),
     };
+    struct sched_pool *pool = sched_pool_find(a->cpupool_id, true);
     struct domain *d;
     int rc = create_check(a);
 
     if (rc)
         return rc;
+    if (!pool || bitmap_empty(pool->cpus.bits, MAX_CPUS))
+        return refuse(-EINVAL, "create: no CPU pool %u, or one without CPUs", a->cpupool_id);
     if (a->max_grant_frames > 0)
         c.max_grant_frames = (uint32_t)a->max_grant_frames;
     if (a->max_maptrack_frames >= 0)
@@ -87,6 +90,8 @@ long domctl_createdomain(struct domain *none, struct xen_domctl *op)
         rc = domain_create(&c, &d);
     if (rc)
         return rc;
+    if (sched_group_move(&d->sched, pool))
+        BUG(); /* CPUs leave pools by control operations only */
     if (d->pv)
         d->pv->msr_relaxed = a->arch.misc_flags & MSR_RELAXED;
     lock(&d->lock);

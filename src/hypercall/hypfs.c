@@ -7,6 +7,7 @@
 #include "domain/guest_copy.h"
 #include "hypercall/control.h"
 #include "hypercall/version.h"
+#include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/strutil.h"
 #include "memory/heap.h"
@@ -91,9 +92,14 @@ static const struct node pool[] = {STRING("sched-gran", "cpu")};
 
 static bool cpupool_entry(const struct node *dir, unsigned n, struct node *out)
 {
-    if (n)
+    const struct sched_pool *p = sched_pool_find(0, false);
+
+    while (p && n--)
+        p = sched_pool_find(p->id + 1, false);
+    if (!p)
         return false;
-    *out = (struct node)FIXED("0", pool);
+    *out = (struct node)FIXED("", pool);
+    fmt_snprintf(out->name, sizeof(out->name), "%u", p->id);
     return true;
 }
 

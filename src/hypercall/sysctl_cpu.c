@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sysctl: the processors: where they are, what they can, how they are shared. All belong to pool 0
- * and to node 0. Public sysctl.h; ABI.md 2.2. */
+/* sysctl: the processors: where they are, what they can, how they are shared. All belong to
+ * node 0. Public sysctl.h; ABI.md 2.2. */
 #include "hypercall/control.h"
 
 #include "cpu/policy.h"
@@ -93,50 +93,7 @@ long sysctl_pcitopoinfo(struct xen_sysctl *op)
     return 0;
 }
 
-/* ---- pools ---- */
-
-static long pool_info(struct xen_sysctl_cpupool_op *a)
-{
-    struct domain *d;
-    uint32_t next = 0;
-
-    if (a->cpupool_id > 0)
-        return refuse(-ENOENT, "no CPU pool from %u on", a->cpupool_id);
-    a->sched_id = control_sched_id(sched_pool0);
-    a->n_dom = 0;
-    for (; next < DOMID_FIRST_RESERVED && (d = domain_get_from((domid_t)next)); next++) {
-        a->n_dom++;
-        next = d->id;
-        domain_put(d);
-    }
-    return control_mask_write(&a->cpumap, &cpus_active);
-}
-
-long sysctl_cpupool_op(struct xen_sysctl *op)
-{
-    static const struct cpu_mask none;
-    struct xen_sysctl_cpupool_op *a = &op->u.cpupool_op;
-
-    switch (a->op) {
-    case XEN_SYSCTL_CPUPOOL_OP_INFO:
-        return pool_info(a);
-    case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
-        return control_mask_write(&a->cpumap, &none);
-    case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
-        return a->cpupool_id ? refuse(-ENOENT, "no CPU pool %u", a->cpupool_id) : 0;
-    case XEN_SYSCTL_CPUPOOL_OP_ADDCPU:
-    case XEN_SYSCTL_CPUPOOL_OP_RMCPU:
-        return a->cpupool_id ? refuse(-ENOENT, "no CPU pool %u", a->cpupool_id)
-                             : refuse(-EBUSY, "CPU %u stays in pool 0", a->cpu);
-    case XEN_SYSCTL_CPUPOOL_OP_CREATE:
-        return refuse(-EOPNOTSUPP, "another CPU pool");
-    case XEN_SYSCTL_CPUPOOL_OP_DESTROY:
-        return a->cpupool_id ? refuse(-ENOENT, "no CPU pool %u", a->cpupool_id)
-                             : refuse(-EBUSY, "CPU pool 0 stays");
-    default:
-        return refuse(-ENOSYS, "CPU pool operation %u", a->op);
-    }
-}
+/* ---- the scheduler ---- */
 
 long sysctl_scheduler_op(struct xen_sysctl *op)
 {

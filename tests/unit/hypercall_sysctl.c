@@ -281,12 +281,65 @@ static void pools(void **state)
     op.u.cpupool_op.cpumap.nr_bits = ~0u;
     assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_INFO, 0), -EFAULT);
     assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_INFO, 1), -ENOENT);
-    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_CREATE, ~0u), -EOPNOTSUPP);
     assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 0), -EBUSY);
-    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0), -EBUSY);
-    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 0), 0);
-    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 3), -ENOENT);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 1), -ENOENT);
     assert_int_equal(pool(99, 0), -ENOSYS);
+    assert_int_equal(pool(0, 0), -ENOSYS);
+}
+
+static long pool_cpu(uint32_t cmd, uint32_t id, uint32_t cpu)
+{
+    op.u.cpupool_op.cpu = cpu;
+    return pool(cmd, id);
+}
+
+static long pool_domain(uint32_t id, uint32_t domid)
+{
+    op.u.cpupool_op.domid = domid;
+    return pool(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, id);
+}
+
+#define ADD    XEN_SYSCTL_CPUPOOL_OP_ADDCPU
+#define REMOVE XEN_SYSCTL_CPUPOOL_OP_RMCPU
+#define ANY    XEN_SYSCTL_CPUPOOL_PAR_ANY
+
+/* A second pool, from its making to its end. */
+static void second_pool(void **state)
+{
+    const uint8_t *map = guest_page(dom0, DATA_PAGE);
+
+    op.u.cpupool_op.cpumap.nr_bits = 8;
+    op.u.cpupool_op.sched_id = XEN_SCHEDULER_CREDIT;
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_CREATE, ANY), -ENOENT);
+    op.u.cpupool_op.sched_id = XEN_SCHEDULER_CREDIT2;
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_CREATE, ANY), 0);
+    assert_int_equal(op.u.cpupool_op.cpupool_id, 1);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_CREATE, 1), -EEXIST);
+    assert_int_equal(pool_domain(1, 5), -EBUSY);
+    assert_int_equal(pool_cpu(ADD, 1, ANY), -EINVAL);
+    assert_int_equal(pool_cpu(ADD, 1, 1), -EBUSY);
+    assert_int_equal(pool_cpu(REMOVE, 1, 1), -EADDRNOTAVAIL);
+    assert_int_equal(pool_cpu(REMOVE, 0, 77), -EINVAL);
+    assert_int_equal(pool_cpu(REMOVE, 0, 1), 0);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_FREEINFO, 0), 0);
+    assert_int_equal(map[0], 2);
+    assert_int_equal(pool_cpu(ADD, 1, 77), -EINVAL);
+    assert_int_equal(pool_cpu(ADD, 7, ANY), -ENOENT);
+    assert_int_equal(pool_cpu(ADD, 1, ANY), 0);
+    assert_int_equal(pool_domain(1, 0), -EINVAL);
+    assert_int_equal(pool_domain(7, 5), -ENOENT);
+    assert_int_equal(pool_domain(1, 9), -ESRCH);
+    assert_int_equal(pool_domain(1, 5), 0);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_INFO, 1), 0);
+    assert_int_equal(op.u.cpupool_op.n_dom, 1);
+    assert_int_equal(map[0], 2);
+    assert_int_equal(pool_cpu(REMOVE, 1, 1), -EBUSY);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 1), -EBUSY);
+    assert_int_equal(pool_domain(0, 5), 0);
+    assert_int_equal(pool_cpu(REMOVE, 1, ANY), 0);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 1), 0);
+    assert_int_equal(pool(XEN_SYSCTL_CPUPOOL_OP_INFO, 1), -ENOENT);
+    assert_int_equal(pool_cpu(ADD, 0, 1), 0);
 }
 
 static long scheduler(uint32_t cmd, uint32_t id, uint32_t us)
@@ -464,10 +517,21 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(who_and_which), TEST(one_at_a_time),     TEST(physinfo), TEST(console),
-        TEST(domains),       TEST(processors),        TEST(pools),    TEST(scheduler_parameters),
-        TEST(features),      TEST(policies),          TEST(hot_plug), TEST(power_management),
-        TEST(live_patches),  TEST(random_structures),
+        TEST(who_and_which),
+        TEST(one_at_a_time),
+        TEST(physinfo),
+        TEST(console),
+        TEST(domains),
+        TEST(processors),
+        TEST(pools),
+        TEST(second_pool),
+        TEST(scheduler_parameters),
+        TEST(features),
+        TEST(policies),
+        TEST(hot_plug),
+        TEST(power_management),
+        TEST(live_patches),
+        TEST(random_structures),
     };
 
     return cmocka_run_group_tests_name("hypercall/sysctl", tests, NULL, NULL);
