@@ -5,6 +5,7 @@
 #include "hypercall/control.h"
 
 #include "cpu/topology.h"
+#include "event/event.h"
 #include "frame/frame.h"
 #include "platform/lapic.h"
 
@@ -20,6 +21,7 @@ const struct cpu_service_ops *cpu_service_ops;
 long control_cpu_service(uint32_t cpu, bool online)
 {
     bool active;
+    int rc;
 
     if (cpu >= MAX_CPUS || !bitmap_test(cpus_present.bits, index_nospec(cpu, MAX_CPUS)))
         return refuse(-EINVAL, "there is no CPU %u", cpu);
@@ -33,7 +35,10 @@ long control_cpu_service(uint32_t cpu, bool online)
         return refuse(-EINVAL, "CPU 0 stays online");
     if (!cpu_service_ops)
         return refuse(-EOPNOTSUPP, "CPU %u stays as it is", cpu);
-    return online ? cpu_service_ops->online(cpu) : cpu_service_ops->offline(cpu);
+    rc = online ? cpu_service_ops->online(cpu) : cpu_service_ops->offline(cpu);
+    if (!rc)
+        event_send_global_virq(VIRQ_PCPU_STATE); /* domain 0's kernel asks which are there */
+    return rc;
 }
 
 /* All threads of cores that are not the first. */

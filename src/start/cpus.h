@@ -13,6 +13,6 @@ void cpus_start(void);
  * time. */
 int must_check cpus_online_one(unsigned cpu);
 /* An active one, but CPU 0, goes out of service: it sleeps, runs no guest, takes no device
- * interrupts, and serves what other CPUs ask of it. -ERESTART: the caller's vCPU runs there and
- * moves away, call again. One call at a time. */
+ * interrupts, and serves what other CPUs ask of it. -EBUSY: it is the last of its pool. -ERESTART:
+ * a vCPU, maybe the caller's, is still there, call again. One call at a time. */
 int must_check cpus_offline_one(unsigned cpu);

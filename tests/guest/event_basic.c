@@ -4,7 +4,8 @@
  * Cause: all interrupts of a guest come through here.
  * Steps: an IPI port and an interdomain loop to ourselves; pending while masked by each of the
  * two masks; unmask with and without a pending bit; wrong ports, vcpus, VIRQs and domains.
- * Verdict: upcalls exactly when the header promises them, errno values as kernels expect. */
+ * Verdict: upcalls exactly when the header promises them, errno values as kernels expect.
+ * Options: dom0_max_vcpus=1 */
 #include "lib/guest.h"
 
 static void check_masks(unsigned int port)

@@ -6,7 +6,8 @@
  * Steps: is_up, runstate by call and by area, register_vcpu_info wrong and right and twice,
  * time area, NMI to ourselves.
  * Verdict: -ENOENT for absent ones; areas kept up to date; events continue in the new
- * vcpu_info. */
+ * vcpu_info.
+ * Options: dom0_max_vcpus=1 */
 #include "lib/guest.h"
 
 static unsigned int nmis;

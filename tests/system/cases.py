@@ -167,6 +167,13 @@ def boot_spec_ctrl_off(lab):
     return lab.boots(lab.pc("boot", hv_args="spec-ctrl=no", cpu="Skylake-Server"))
 
 
+# Each processor works for domain 0, leaves it and comes back.
+for number in (2, 4):
+    case(f"boot-smp-{number}")(
+        lambda lab, number=number:
+        lab.boots(lab.pc("cpus", smp=number, kernel_args=f"argon.cpus={number}")))
+
+
 # --- How it ends ----------------------------------------------------------------------------------
 
 
