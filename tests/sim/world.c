@@ -186,10 +186,13 @@ static void machine(void)
     for (unsigned i = WORLD_CPUS; i-- > 0;) {
         host_cpu_select(i);
         this_cpu(gdt_mfn) = virt_to_mfn(heap_page());
+    }
+    hooks_init_domains();
+    for (unsigned i = WORLD_CPUS; i-- > 0;) { /* the first is the last: it stays selected */
+        host_cpu_select(i);
         if (i)
             domain_cpu_init();
     }
-    hooks_init_domains();
     domain_machine_shutdown = no_machine_end;
     domain_crash_dump = NULL;
 }
