@@ -24,7 +24,7 @@ $(DOM0)/vmlinuz: tools/mkdom0 | build/setup.stamp
 	@tools/mkdom0 kernel
 
 $(DOM0)/initrd.img: tools/mkdom0 tools/dom0/init tools/dom0/modules tools/dom0/tour \
-                    $(wildcard tests/system/dom0/*) $(DOM0)/vmlinuz | build/setup.stamp
+                    tools/dom0/guest $(wildcard tests/system/dom0/*) $(DOM0)/vmlinuz | build/setup.stamp
 	@echo "  DOM0    initrd"
 	@tools/mkdom0 initrd
 
@@ -32,8 +32,7 @@ $(DOM0)/load.img: $(DOM0)/initrd.img $(wildcard tests/system/programs/*.c)
 	@echo "  DOM0    load"
 	@tools/mkdom0 load
 
-$(DOM0)/disk.img: tools/mkdom0 tools/dom0/inittab tools/dom0/boot tools/dom0/console \
-                  tools/dom0/stop tools/dom0/tour $(DOM0)/vmlinuz | build/setup.stamp
+$(DOM0)/disk.img: tools/mkdom0 $(wildcard tools/dom0/*) $(DOM0)/initrd.img | build/setup.stamp
 	@echo "  DOM0    disk (the first time takes a minute or two)"
 	@tools/mkdom0 disk
 

@@ -65,6 +65,7 @@ class Server:
 
     def __init__(self):
         self.data = os.urandom(HTTP_BYTES)
+        self.checksum = hashlib.sha256(self.data).hexdigest()
         self.fetched = 0
         outer = self
 
