@@ -197,10 +197,10 @@ static struct line *find_ahead(struct line *l, uint64_t now)
                 continue;
             if (is_behind(l, u, to, now, &ahead))
                 return to;
-            if (read_once(to->weight) + u->weight < l->weight) {
+            if (read_once(to->weight) + u->weight < l->weight)
                 most = max(most, ahead);
+            if (read_once(to->weight) < l->weight / 2)
                 least = min(least, ahead);
-            }
         }
     }
     slice = (int64_t)max(u->reach, V_SLICE);

@@ -2,13 +2,14 @@
 /* Caps: a group's budget of CPU time, which fills up with time. A unit that is chosen takes a piece
  * of it as its quota, uses it up while it runs, and gives back what is left when it leaves the CPU,
  * a debt too. When there is none the group's units are parked until a timer finds a period's worth,
- * so they run in pieces that are worth a switch. What was left unused is kept for one period. */
+ * so they run in pieces that are worth a switch. What was left unused is kept for some periods. */
 #include "sched/queue.h"
 #include "base/panic.h"
 #include "base/softirq.h"
 #include "time/clock.h"
 
-#define SCRAP 8 /* part of a period's budget that is too little to begin with */
+#define SCRAP 8    /* part of a period's budget that is too little to begin with */
+#define KEPT  4ull /* periods whose budget is kept for who had to wait */
 
 static void fill_locked(struct sched_group *g, uint64_t now)
 {
@@ -17,8 +18,8 @@ static void fill_locked(struct sched_group *g, uint64_t now)
     if ((int64_t)gone <= 0)
         return;
     g->filled = now;
-    gone = min(gone, 4 * SCHED_CAP_PERIOD);
-    g->budget = min(g->budget + (int64_t)scale(gone, g->rate), 2 * g->full);
+    gone = min(gone, KEPT * SCHED_CAP_PERIOD);
+    g->budget = min(g->budget + (int64_t)scale(gone, g->rate), (int64_t)KEPT * g->full);
 }
 
 bool cap_allows(struct sched_unit *u, uint64_t now)

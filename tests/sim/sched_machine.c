@@ -5,8 +5,9 @@
 
 #include "sched_machine.h"
 
-#define IPI   (2 * US) /* at most, from raising to running */
-#define SLACK (10 * US)
+#define IPI   (2 * US)  /* at most, from raising to running */
+#define LATE  (12 * US) /* at most, of a timer */
+#define SLACK (20 * US)
 
 struct entry {
     uint64_t at;
@@ -100,8 +101,8 @@ static struct entry take(void)
 
 static void arm(uint64_t tsc, uint64_t delta_ns)
 {
-    deadline[cpu_id()] = now + delta_ns;
-    post(now + delta_ns, TIMER, cpu_id(), 0);
+    deadline[cpu_id()] = now + delta_ns + rnd(LATE);
+    post(deadline[cpu_id()], TIMER, cpu_id(), 0);
 }
 
 static void stop(void)
