@@ -86,23 +86,28 @@ static void apic_ids(void **state)
 static void time_leaves(void **state)
 {
     struct cpuid_leaf r = pv_cpuid(fx_vcpu, 0x40000003, 0, PV_CPUID_FORCED);
-    struct pv_domain *pv = fx_domain->pv;
+    struct domain_tsc *t = &fx_domain->tsc;
 
     assert_int_equal(r.a & 1, 0);
     assert_int_equal(r.c, 1000000); /* kHz */
-    pv->vtsc = true;
-    pv->tsc_offset = 0x123456789a;
-    pv->tsc_incarnation = 7;
+    *t = (struct domain_tsc){
+        .emulated = true,
+        .khz = 2000000,
+        .zero_ns = 0x123456789a,
+        .incarnation = 7,
+        .scale = {.mul = 1u << 31, .shift = 1},
+    };
     r = pv_cpuid(fx_vcpu, 0x40000003, 0, PV_CPUID_FORCED);
     assert_int_equal(r.a & 1, 1);
+    assert_int_equal(r.c, 2000000);
     assert_int_equal(r.d, 7);
     r = pv_cpuid(fx_vcpu, 0x40000003, 1, PV_CPUID_FORCED);
     assert_int_equal(r.a, 0x3456789a);
     assert_int_equal(r.b, 0x12);
-    /* An emulated TSC counts nanoseconds. */
+    /* An emulated TSC has a scale of its own. */
     assert_int_equal(r.c, 1u << 31);
     assert_int_equal(r.d, 1);
-    pv->vtsc = false;
+    t->emulated = false;
     r = pv_cpuid(fx_vcpu, 0x40000003, 1, PV_CPUID_FORCED);
     assert_int_equal(r.c, time_scale.mul);
     assert_int_equal((int8_t)r.d, time_scale.shift);
