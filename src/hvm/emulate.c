@@ -39,7 +39,7 @@ static void access_lapic(struct vcpu *v, uint32_t offset, void *to, const void *
         val = vlapic_read(&v->hvm->lapic, offset & ~3u) >> offset % 4 * 8;
         memset(to, 0, bytes);
         memcpy(to, &val, min(bytes, 4 - offset % 4));
-    } else if (bytes == 4 && offset % 4 == 0) {
+    } else if (from && bytes == 4 && offset % 4 == 0) {
         memcpy(&val, from, 4);
         vlapic_write(&v->hvm->lapic, offset, val);
     }
