@@ -30,7 +30,7 @@ def audit(session):
 def load(lab, seconds, **rest):
     pc = lab.pc("load", kernel_args=f"vsyscall=emulate argon.load={seconds}", initrd=IMAGE, **rest)
     with lab.session(pc) as session:
-        if not session.expect("test: the load is over", cases.BOOT_SECONDS + 6 * seconds):
+        if not session.expect(r"test: the load is over\s*\n", cases.BOOT_SECONDS + 6 * seconds):
             return "the load does not end"
         complaint = "" if machine.is_reference(lab.hv) else audit(session)
         session.type("\n")
