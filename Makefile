@@ -72,7 +72,8 @@ SOAK_CALLS := 200000000
 SOAK_LOAD  := 3600
 soak:
 	@tools/tally "$(MAKE) sim SIM_CALLS=$(SOAK_CALLS)" "$(MAKE) mutants" \
-	    "$(MAKE) fuzz-short FUZZ_SECONDS=60" "$(MAKE) test-load LOAD_SECONDS=$(SOAK_LOAD)"
+	    "$(MAKE) fuzz-short FUZZ_SECONDS=60" "$(MAKE) test-load LOAD_SECONDS=$(SOAK_LOAD)" \
+	    "$(MAKE) test-system-soak"
 
 clean:
 	rm -rf $(B)

@@ -10,7 +10,7 @@
 # run and xen-run take CPU=, MACHINE=q35|pc, MEM=, SMP=, HVARGS=, KARGS=, and ROOT=none to stay in
 # the small initial ram disk. What is made here is under build/, whatever B is.
 
-.PHONY: run xen-run iso setup dom0 test-system test-load
+.PHONY: run xen-run iso setup dom0 test-system test-system-soak test-load
 
 DOM0 := build/dom0
 
@@ -63,6 +63,11 @@ build/argon.iso: $(B)/argon $(DOM0)/initrd.img $(DOM0)/root.squashfs tools/mkiso
 iso: build/setup.stamp
 	@$(MAKE) -s --no-print-directory build/argon.iso
 	@echo "build/argon.iso: for a CD, a USB stick, or qemu-system-x86_64 -cdrom"
+
+# The same with the long cases: `make soak`.
+test-system-soak: build/setup.stamp
+	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
+	@tests/system/run --soak --hv $(B)/argon
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp

@@ -33,14 +33,15 @@ class Case:
     name: str
     function: typing.Callable
     not_on_xen: str = ""  # why the reference does not take it
+    soak: bool = False  # long: only by name, or with --soak
 
 
 CASES = []
 
 
-def case(name, not_on_xen=""):
+def case(name, not_on_xen="", soak=False):
     def register(function):
-        CASES.append(Case(name, function, not_on_xen))
+        CASES.append(Case(name, function, not_on_xen, soak))
         return function
     return register
 
@@ -169,7 +170,7 @@ def boot_spec_ctrl_off(lab):
 
 # Each processor works for domain 0, leaves it and comes back.
 for number in (2, 4):
-    case(f"boot-smp-{number}")(
+    case(f"boot-smp-{number}", soak=number > 2)(
         lambda lab, number=number:
         lab.boots(lab.pc("cpus", smp=number, kernel_args=f"argon.cpus={number}")))
 

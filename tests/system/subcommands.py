@@ -211,5 +211,5 @@ def c_xenstored(lab):
     return "\n".join(compare(read_record(RECORD), result[0], notes))
 
 
-CASES.append(Case("subcommands", subcommands))
-CASES.append(Case("subcommands-xenstored", c_xenstored))
+CASES.append(Case("subcommands", subcommands, soak=True))
+CASES.append(Case("subcommands-xenstored", c_xenstored, soak=True))

@@ -50,4 +50,4 @@ def tools(lab, script, extra=()):
 
 
 CASES.append(Case("toolstack", functools.partial(tools, script="guests", extra=COUNTED)))
-CASES.append(Case("toolstack-save", functools.partial(tools, script="save")))
+CASES.append(Case("toolstack-save", functools.partial(tools, script="save"), soak=True))
