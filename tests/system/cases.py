@@ -235,7 +235,7 @@ def console_input(lab):
 @case("console-debug-keys")
 def console_debug_keys(lab):
     with lab.session(lab.pc("console")) as session:
-        if not session.expect("test: type a line", BOOT_SECONDS):
+        if not session.expect(r"test: type a line\s*\n", BOOT_SECONDS):
             return "domain 0 did not start"
         session.type(SWITCH)
         if not session.expect(HV_LINE + "(input|keys)", 10):
