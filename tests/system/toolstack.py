@@ -49,5 +49,6 @@ def tools(lab, script, extra=()):
         return "" if ended == machine.POWER_OFF else ended
 
 
-CASES.append(Case("toolstack", functools.partial(tools, script="guests", extra=COUNTED)))
+CASES.append(Case("toolstack", functools.partial(tools, script="guests", extra=COUNTED),
+                  soak=True))
 CASES.append(Case("toolstack-save", functools.partial(tools, script="save"), soak=True))
