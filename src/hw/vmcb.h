@@ -29,6 +29,7 @@
 #define EXIT_SMI         0x062
 #define EXIT_INIT        0x063
 #define EXIT_VINTR       0x064
+#define EXIT_RDPMC       0x06f
 #define EXIT_CPUID       0x072
 #define EXIT_IRET        0x074
 #define EXIT_INVD        0x076

@@ -37,6 +37,12 @@ int physmap_populate(struct domain *d, uint64_t gfn, mfn_t m, unsigned order)
     else
         for (uint64_t i = 0; !rc && i < 1ull << order; i++)
             rc = p2m_map(d->p2m, gfn + i, mfn(m.n + i), 0, P2M_RAM);
+    for (uint64_t i = 0; rc && i < 1ull << order; i++) { /* all of it, or none */
+        mfn_t there;
+
+        if (p2m_lookup(d->p2m, gfn + i, &there) != P2M_NONE && p2m_unmap(d->p2m, gfn + i, 0))
+            break; /* the frames live as long as the entries */
+    }
     p2m_flush(d->p2m);
     unlock(&d->p2m->lock);
     return rc;

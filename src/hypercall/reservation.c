@@ -55,7 +55,9 @@ static int populate(const struct reservation *r, uint64_t *base)
         return 0;
     }
     rc = physmap_populate(r->d, first, m, r->order);
-    return rc && !take_back(r->d, m, r->order) ? rc : 0;
+    if (rc && take_back(r->d, m, r->order))
+        refuse(rc, "populate: frames from %lx were released by another vCPU", m.n);
+    return rc;
 }
 
 /* A frame that the guest still maps stays alive, nameless, until it is not mapped any more. */

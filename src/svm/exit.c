@@ -157,6 +157,9 @@ void svm_exit(struct vcpu *v, struct svm_vcpu *s)
     case EXIT_DR0_READ ... EXIT_DR15_WRITE:
         svm_load_debug(v, s);
         break;
+    case EXIT_RDPMC: /* the counters tell of others */
+        hvm_inject_exception(v, VEC_GP, 0);
+        break;
     case EXIT_EXCEPTION ... EXIT_EXCEPTION + 31:
         exception_exit(v, b, code - EXIT_EXCEPTION);
         break;
