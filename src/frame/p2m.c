@@ -60,13 +60,20 @@ static uint64_t *table_make(struct p2m *p)
     return t;
 }
 
+/* 4-KiB pages under an entry of a level, 1 to 4. */
+static uint64_t level_pages(unsigned level)
+{
+    BUG_ON(level == 0 || level > LEVELS);
+    return 1ull << (PT_SHIFT(level) - PAGE_SHIFT);
+}
+
 /* The frames of a leaf lose the entry's reference. */
 static void leaf_put(struct p2m *p, uint64_t e, unsigned level)
 {
     p->flush = true;
     if (!holds_references(e))
         return;
-    for (uint64_t i = 0; i < 1ull << (PT_SHIFT(level) - PAGE_SHIFT); i++) {
+    for (uint64_t i = 0; i < level_pages(level); i++) {
         struct frame *f = frame_of(mfn(pte_mfn(e).n + i));
 
         frame_stamp(f);
@@ -86,7 +93,7 @@ static int table_clear(struct p2m *p, uint64_t *t, unsigned level, unsigned *lef
         if (*left == 0)
             return -ERESTART;
         if (is_leaf(e)) {
-            uint64_t n = 1ull << (PT_SHIFT(level) - PAGE_SHIFT);
+            uint64_t n = level_pages(level);
 
             __atomic_store_n(&t[i], 0, __ATOMIC_SEQ_CST);
             leaf_put(p, e, level);
@@ -118,8 +125,7 @@ static int split(struct p2m *p, uint64_t *pe, unsigned level)
         return refuse(-ENOMEM, "p2m: no page for a table, %lu of %lu in use", p->pages,
                       p->max_pages);
     for (unsigned i = 0; i < PT_ENTRIES; i++)
-        t[i] = entry_make(mfn(pte_mfn(e).n + ((uint64_t)i << (PT_SHIFT(level - 1) - PAGE_SHIFT))),
-                          level - 1, entry_type(e));
+        t[i] = entry_make(mfn(pte_mfn(e).n + i * level_pages(level - 1)), level - 1, entry_type(e));
     __atomic_store_n(pe, pte_make(virt_to_mfn(t), TABLE_FLAGS), __ATOMIC_RELEASE);
     p->flush = true;
     return 0;
@@ -249,7 +255,7 @@ enum p2m_type p2m_lookup(const struct p2m *p, uint64_t gfn, mfn_t *m)
         uint64_t e = __atomic_load_n(&t[index_at(gfn, level)], __ATOMIC_ACQUIRE);
 
         if (is_leaf(e)) {
-            uint64_t below = gfn & ((1ull << (PT_SHIFT(level) - PAGE_SHIFT)) - 1);
+            uint64_t below = gfn & (level_pages(level) - 1);
 
             *m = mfn(pte_mfn(e).n + below);
             return entry_type(e);
@@ -311,8 +317,7 @@ static void audit_table(const uint64_t *t, unsigned level)
             audit_table(table_of(t[i]), level - 1);
             continue;
         }
-        for (uint64_t n = 0; holds_references(t[i]) && n < 1ull << (PT_SHIFT(level) - PAGE_SHIFT);
-             n++)
+        for (uint64_t n = 0; holds_references(t[i]) && n < level_pages(level); n++)
             frame_audit_ref(mfn(pte_mfn(t[i]).n + n));
     }
 }
