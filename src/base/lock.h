@@ -25,6 +25,8 @@ enum lock_rank {
     RANK_EVENT_QUEUE,   /* the FIFO event queues of a vCPU */
     RANK_PIRQ,          /* physical interrupts and who has them */
     RANK_PCI,           /* PCI devices, configuration space */
+    RANK_VCHIP,         /* a timer chip of a fully virtual domain */
+    RANK_VIRQ,          /* its interrupt lines, PICs and IO-APIC */
     RANK_PAGE_OWNER,    /* a domain's list of pages and their count */
     RANK_POOL,          /* CPU pools, groups and units in them */
     RANK_SCHED,         /* the run queues of a cluster of CPUs */
