@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The benchmark kernel: times each operation 200 times with the TSC and prints `BENCH name min
- * avg`.
- *
- * Under QEMU's -icount shift=0 the TSC counts executed instructions, so the numbers repeat to the
- * digit. The cost of an empty bracket is taken off. It runs as domain 0 on Argon and on Debian's
- * Xen alike; bench/run prints the table of both. */
+/* What a paravirtual domain does by itself: hypercalls, page tables, traps, events, grants. It runs
+ * as domain 0 on Argon and on Debian's Xen alike; bench/run prints the table of both. */
 #include "lib/guest.h"
-
-#define RUNS 200
-
-static uint64_t empty; /* an empty bracket */
-static uint64_t best, total;
-
-static void record(unsigned int i, uint64_t ticks)
-{
-    ticks -= empty;
-    best = i && best < ticks ? best : ticks;
-    total = (i ? total : 0) + ticks;
-}
-
-#define BENCH(name, prepare, op)                                \
-    do {                                                        \
-        for (unsigned int i_ = 0; i_ < RUNS; i_++) {            \
-            uint64_t start_;                                    \
-            prepare;                                            \
-            start_ = rdtsc();                                   \
-            op;                                                 \
-            record(i_, rdtsc() - start_);                       \
-        }                                                       \
-        printf("BENCH %s %lu %lu\n", name, best, total / RUNS); \
-    } while (0)
+#include "bench.h"
 
 /* Handlers that do nothing but skip the two-byte instruction (or none) and return by hypercall. */
 extern char bench_skip2[], bench_same[], bench_fault[], bench_syscall[], bench_upcall[];
@@ -230,12 +203,9 @@ static void bench_grants(void)
 
 void test_main(void)
 {
-    uint64_t start;
-
     printf("BENCH entry %lu %lu\n", entry_tsc, entry_tsc);
     hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
-    start = rdtsc();
-    empty = rdtsc() - start;
+    bench_begin();
     bench_calls();
     bench_events();
     bench_mappings();

@@ -2,8 +2,8 @@
 /* The same for a fully virtual guest: what it costs to leave it and to come back. It runs as PVH
  * domain 0; see bench.c. */
 #include "hvm/lib/hvm.h"
+#include "bench.h"
 
-#define RUNS      200
 #define APIC      0xfee00000ul
 #define MSR_EFER  0xc0000080u
 #define MSR_MTRR  0x2ffu
@@ -13,21 +13,6 @@
 #define LAPIC_ICR 0x300
 #define LAPIC_EOI 0x0b0
 #define VECTOR    0x60
-
-static uint64_t empty; /* an empty bracket */
-
-#define BENCH(name, op)                                           \
-    do {                                                          \
-        uint64_t best_ = ~0ul, total_ = 0;                        \
-        for (unsigned int i_ = 0; i_ < RUNS; i_++) {              \
-            uint64_t start_ = rdtsc(), ticks_;                    \
-            op;                                                   \
-            ticks_ = rdtsc() - start_ - empty;                    \
-            best_ = ticks_ < best_ ? ticks_ : best_;              \
-            total_ += ticks_;                                     \
-        }                                                         \
-        printf("BENCH %s %lu %lu\n", name, best_, total_ / RUNS); \
-    } while (0)
 
 static volatile uint32_t *lapic(unsigned int reg)
 {
@@ -58,26 +43,21 @@ static long give_and_take(uint64_t frame)
 
 void test_main(void)
 {
-    uint64_t cr4 = read_cr4(), least = ~0ul;
+    uint64_t cr4 = read_cr4();
 
-    for (unsigned int i = 0; i < RUNS; i++) {
-        uint64_t start = rdtsc(), ticks = rdtsc() - start;
-
-        least = ticks < least ? ticks : least;
-    }
-    empty = least;
+    bench_begin();
     trap_hook(VECTOR, interrupt);
     *lapic(LAPIC_SVR) = 0x1ff;
 
-    BENCH("hvm_null_hypercall", hc_xen_version(XENVER_version, NULL));
-    BENCH("hvm_cpuid", cpuid(1, 0));
-    BENCH("hvm_rdmsr", asm volatile("rdmsr" ::"c"(MSR_EFER) : "rax", "rdx"));
-    BENCH("hvm_wrmsr", asm volatile("wrmsr" ::"c"(MSR_MTRR), "a"(0xc06), "d"(0)));
-    BENCH("hvm_cr4", asm volatile("mov %0, %%cr4" ::"r"(cr4 ^= CR4_PGE)));
-    BENCH("hvm_lapic_read", (void)*lapic(LAPIC_TPR));
+    BENCH("hvm_null_hypercall", , hc_xen_version(XENVER_version, NULL));
+    BENCH("hvm_cpuid", , cpuid(1, 0));
+    BENCH("hvm_rdmsr", , asm volatile("rdmsr" ::"c"(MSR_EFER) : "rax", "rdx"));
+    BENCH("hvm_wrmsr", , asm volatile("wrmsr" ::"c"(MSR_MTRR), "a"(0xc06), "d"(0)));
+    BENCH("hvm_cr4", , asm volatile("mov %0, %%cr4" ::"r"(cr4 ^= CR4_PGE)));
+    BENCH("hvm_lapic_read", , (void)*lapic(LAPIC_TPR));
     asm volatile("sti");
-    BENCH("hvm_self_ipi", self_interrupt());
+    BENCH("hvm_self_ipi", , self_interrupt());
     asm volatile("cli");
-    BENCH("hvm_give_and_take", give_and_take(first_free_frame()));
+    BENCH("hvm_give_and_take", , give_and_take(first_free_frame()));
     test_pass();
 }

@@ -11,6 +11,7 @@ GUEST_CFLAGS := -std=gnu11 -g -O2 -MMD -MP -Wall -Wextra -Wshadow -Wmissing-prot
 GUEST_LIB_O  := $(patsubst tests/guest/lib/%,$(B)/guest/lib/%.o,$(filter-out tests/guest/lib/notes_%, \
                 $(wildcard tests/guest/lib/*.c tests/guest/lib/*.S)))
 GUEST_TESTS  := $(patsubst tests/guest/%.c,$(B)/guest/%.elf,$(wildcard tests/guest/*.c))
+BENCHES      := $(addprefix $(B)/guest/,bench.elf domains.elf hvm/bench.elf)
 GUEST_LINK    = ld -m elf_x86_64 -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments \
                 -T tests/guest/lib/link.ld -o $@ $(filter %.o,$^)
 
@@ -26,7 +27,7 @@ $(B)/guest/start_p2m.elf: $(B)/guest/lib/notes_p2m.S.o
 .PHONY: guest-kernels test-guest test-guest-xen bench
 .SECONDARY:
 
-guest-kernels: $(GUEST_TESTS) $(GUEST_HVM_TESTS) $(B)/guest/bench.elf $(B)/guest/hvm/bench.elf
+guest-kernels: $(GUEST_TESTS) $(GUEST_HVM_TESTS) $(BENCHES)
 
 $(B)/guest/hvm/bench.o: bench/hvm.c
 	@mkdir -p $(@D)
@@ -60,7 +61,7 @@ $(B)/guest/lib/%.S.o: tests/guest/lib/%.S
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
 
-$(B)/guest/bench.c.o: bench/bench.c
+$(B)/guest/bench.c.o $(B)/guest/domains.c.o: $(B)/guest/%.c.o: bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -c $< -o $@
 
@@ -73,5 +74,5 @@ test-guest: $(B)/argon guest-kernels
 test-guest-xen: $(B)/argon guest-kernels
 	tests/guest/run --build $(B) --hv both
 
-bench: $(B)/argon $(B)/guest/bench.elf $(B)/guest/hvm/bench.elf
+bench: $(B)/argon $(BENCHES)
 	bench/run --build $(B)
