@@ -85,10 +85,8 @@ static void error(struct vlapic *l, uint32_t bit)
         vlapic_accept(l, (uint8_t)lvt, false);
 }
 
-void vlapic_accept(struct vlapic *l, uint8_t vector, bool level)
+static void put(struct vlapic *l, uint8_t vector, bool level)
 {
-    if (!vlapic_enabled(l))
-        return;
     if (vector < VECTOR_FIRST) {
         error(l, ERROR_RECEIVE);
         return;
@@ -100,6 +98,17 @@ void vlapic_accept(struct vlapic *l, uint8_t vector, bool level)
     vector_set(l, VLAPIC_IRR, vector);
     __atomic_store_n(&l->waiting, true, __ATOMIC_SEQ_CST);
     l->ops->wake(l);
+}
+
+void vlapic_accept(struct vlapic *l, uint8_t vector, bool level)
+{
+    if (vlapic_enabled(l))
+        put(l, vector, level);
+}
+
+void vlapic_hold(struct vlapic *l, uint8_t vector)
+{
+    put(l, vector, false);
 }
 
 /* The highest of IRR; -1: none. Whoever finds it empty says so, and looks again: another CPU may

@@ -108,6 +108,8 @@ void vlapic_set_cr8(struct vlapic *l, uint8_t val);
 
 /* A message for this APIC: a vector becomes pending. Any CPU. */
 void vlapic_accept(struct vlapic *l, uint8_t vector, bool level);
+/* The same for what is said once only: while the guest has it switched off the vector waits. */
+void vlapic_hold(struct vlapic *l, uint8_t vector);
 /* Is a message to `dest` for it? */
 bool vlapic_matches(const struct vlapic *l, uint32_t dest, bool logical);
 /* The vector to deliver now, above the priority of what is in service; -1: none. */

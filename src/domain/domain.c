@@ -119,15 +119,15 @@ struct domain *domain_next(struct domain *d)
     return next;
 }
 
-int domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m)
+int domain_get_frame(struct domain *d, uint64_t gfn, bool write, mfn_t *m)
 {
     int rc;
 
     *m = mfn(gfn);
     if (!d->p2m)
-        return frame_get_writable(*m, &d->memory);
-    rc = p2m_get(d->p2m, gfn, true, m);
-    if (rc)
+        return write ? frame_get_writable(*m, &d->memory) : frame_get(*m, &d->memory);
+    rc = p2m_get(d->p2m, gfn, write, m);
+    if (rc || !write)
         return rc;
     rc = frame_get_writable(*m, &d->memory);
     frame_put(*m);
@@ -252,6 +252,7 @@ int domain_create(const struct domain_config *c, struct domain **out)
     lock_init(&d->lock, RANK_DOMAIN, "domain");
     sched_group_init(&d->sched);
     frame_owner_init(&d->memory, d->id, &domain_owner_ops);
+    d->memory.translated = c->hvm;
     d->memory.absent_checked = !c->hvm && (c->hardware ? spec_l1tf_dom0 : spec_l1tf_domu);
 
     d->vcpu = heap_zalloc(c->max_vcpus * sizeof(d->vcpu[0]));

@@ -189,6 +189,7 @@ struct domain_config {
     uint32_t max_vcpus;
     uint32_t max_evtchn_port;
     uint32_t max_grant_frames, max_maptrack_frames, max_grant_version;
+    uint32_t emulated; /* fully virtual: its chips, XEN_X86_EMU_* */
     xen_domain_handle_t handle;
 };
 /* -ENOMEM, -EINVAL, -EEXIST. The domain is paused once and has no vCPUs. */
@@ -253,8 +254,13 @@ void domain_init(void);
 void domain_cpu_init(void);
 
 /* The frame that d calls `gfn` (a paravirtual domain: the machine frame itself), with a reference
- * and a use as writable, both of which frame_put_writable() gives back: -EINVAL, -EBUSY. */
-int must_check domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m);
+ * and, with `write`, a use as writable, which frame_put() or frame_put_writable() gives back:
+ * -EINVAL, -EBUSY. */
+int must_check domain_get_frame(struct domain *d, uint64_t gfn, bool write, mfn_t *m);
+static inline int must_check domain_get_writable(struct domain *d, uint64_t gfn, mfn_t *m)
+{
+    return domain_get_frame(d, gfn, true, m);
+}
 
 /* ---- device memory (device_memory.c) ---- */
 

@@ -235,6 +235,7 @@ int fifo_init_control(struct domain *d, struct evtchn_init_control *a)
 {
     struct vcpu *v = event_vcpu(d, a->vcpu);
     struct fifo_vcpu *fv;
+    mfn_t m;
     int rc;
 
     if (!v)
@@ -248,7 +249,7 @@ int fifo_init_control(struct domain *d, struct evtchn_init_control *a)
     fv = heap_zalloc(sizeof(*fv));
     if (!fv)
         return refuse(-ENOMEM, "no memory for a FIFO control block");
-    rc = frame_get_writable(mfn(a->control_gfn), &d->memory);
+    rc = domain_get_writable(d, a->control_gfn, &m);
     if (rc)
         goto free;
     if (!d->events->fifo) {
@@ -257,24 +258,25 @@ int fifo_init_control(struct domain *d, struct evtchn_init_control *a)
             goto put;
     }
     lock_init(&fv->lock, RANK_EVENT_QUEUE, "event queue");
-    fv->frame = mfn(a->control_gfn);
+    fv->frame = m;
     fv->control = (void *)((char *)mfn_to_virt(fv->frame) + a->offset);
     __atomic_store_n(&v->events->fifo, fv, __ATOMIC_RELEASE);
     a->link_bits = EVTCHN_FIFO_LINK_BITS;
     return 0;
 
 put:
-    frame_put_writable(mfn(a->control_gfn));
+    frame_put_writable(m);
 free:
     heap_free(fv);
     return rc;
 }
 
-int fifo_expand_array(struct domain *d, uint64_t frame)
+int fifo_expand_array(struct domain *d, uint64_t gfn)
 {
     struct evtchn_table *t = d->events;
     struct fifo *f = t->fifo;
     uint32_t first;
+    mfn_t m;
     int rc;
 
     if (!f)
@@ -283,11 +285,11 @@ int fifo_expand_array(struct domain *d, uint64_t frame)
         return refuse(-ENOSPC, "the event array has all its %u pages", f->pages);
     if (t->dying)
         return refuse(-ESRCH, "domain %u is dying", d->id);
-    rc = frame_get_writable(mfn(frame), &d->memory);
+    rc = domain_get_writable(d, gfn, &m);
     if (rc)
         return rc;
     first = f->pages * WORDS_PER_PAGE;
-    __atomic_store_n(&f->page[f->pages++], mfn_to_virt(mfn(frame)), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&f->page[f->pages++], mfn_to_virt(m), __ATOMIC_SEQ_CST);
     for (uint32_t port = first; port < min(first + (uint32_t)WORDS_PER_PAGE, t->count); port++) {
         struct port *p = port_find(t, port);
 

@@ -98,7 +98,7 @@ bool fifo_masked(struct domain *d, uint32_t port);
 bool fifo_busy(struct domain *d, uint32_t port);
 /* EVTCHNOP_init_control, _expand_array. */
 int must_check fifo_init_control(struct domain *d, struct evtchn_init_control *a);
-int must_check fifo_expand_array(struct domain *d, uint64_t frame);
+int must_check fifo_expand_array(struct domain *d, uint64_t gfn);
 /* All ports are closed: gives up the guest's pages, back to 2-level. */
 void fifo_destroy(struct domain *d);
 void fifo_vcpu_dump(const struct vcpu *v);

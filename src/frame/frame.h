@@ -40,7 +40,7 @@ struct frame;
 struct frame_owner {
     uint16_t domid;      /* [I] */
     bool dying;          /* [PAGE_OWNER] no more frames are assigned */
-    bool translated;     /* [I] frames are named by gfn (HVM): no M2P games; later */
+    bool translated;     /* [I] fully virtual: names frames by its own p2m */
     struct lock lock;    /* RANK_PAGE_OWNER */
     uint32_t first;      /* [PAGE_OWNER] list of its RAM frames by number, 0 ends */
     uint32_t first_heap; /* [PAGE_OWNER] list of hypervisor pages shared with it */

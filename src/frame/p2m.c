@@ -220,6 +220,7 @@ int p2m_map(struct p2m *p, uint64_t gfn, mfn_t m, unsigned order, enum p2m_type 
         return rc;
     entry_clear(p, pe, level);
     __atomic_store_n(pe, e, __ATOMIC_SEQ_CST);
+    p->top = max(p->top, gfn + level_pages(level) - 1);
     return 0;
 }
 

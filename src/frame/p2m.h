@@ -27,6 +27,7 @@ struct p2m {
     mfn_t root;                /* [I] the top table, for the VMCB */
     uint64_t pages;            /* [lock] tables there are */
     uint64_t max_pages;        /* [lock] tables there may be */
+    uint64_t top;              /* [lock] no gfn beyond it was ever mapped */
     bool flush;                /* [lock] entries were taken away since p2m_flush */
 };
 

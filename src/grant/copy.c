@@ -76,8 +76,7 @@ static int hold_by_grant(struct end *e, domid_t caller, const struct gnttab_copy
         return GNTST_general_error;
     }
     owner = e->domain[1] ? e->domain[1] : e->domain[0];
-    e->frame = g.frame;
-    return grant_frame_get(&owner->memory, g.frame, e->write);
+    return grant_frame_get(owner, g.gfn, e->write, &e->frame);
 }
 
 static int hold(struct domain *d, struct end *e, const struct gnttab_copy_ptr *p, bool by_grant,
@@ -91,8 +90,7 @@ static int hold(struct domain *d, struct end *e, const struct gnttab_copy_ptr *p
         refuse(-EPERM, "grant copy: frame %lx of domain %u without a grant", p->u.gmfn, p->domid);
         rc = GNTST_permission_denied;
     } else {
-        e->frame = mfn(p->u.gmfn);
-        rc = grant_frame_get(&d->memory, e->frame, e->write);
+        rc = grant_frame_get(d, p->u.gmfn, e->write, &e->frame);
     }
     e->holds = rc == GNTST_okay;
     return rc;
@@ -192,10 +190,14 @@ static int transfer_to(struct domain *d, struct domain *r, const struct gnttab_t
 int grant_transfer_one(struct domain *d, const struct gnttab_transfer *a)
 {
     struct domain *r;
-    mfn_t m = mfn(a->mfn);
+    mfn_t m;
     int rc;
 
-    if (grant_frame_get(&d->memory, m, false))
+    if (d->p2m) {
+        refuse(-EOPNOTSUPP, "transfer: domain %u is translated", d->id);
+        return GNTST_general_error;
+    }
+    if (grant_frame_get(d, a->mfn, false, &m))
         return GNTST_bad_page;
     if (frame_ref_count(m) > 2) {
         refuse(-EBUSY, "transfer: frame %lx is in use", m.n);
@@ -203,7 +205,7 @@ int grant_transfer_one(struct domain *d, const struct gnttab_transfer *a)
         return GNTST_bad_page;
     }
     r = domain_get(a->domid);
-    if (!r || !r->grants || r == d) {
+    if (!r || !r->grants || r == d || r->p2m) {
         refuse(-ESRCH, "transfer to domain %u", a->domid);
         rc = GNTST_bad_domain;
     } else {

@@ -20,7 +20,7 @@ void grant_dump(struct domain *d)
 
         if (!a->readers && !a->writers)
             continue;
-        log_key("  grant %u: frame %lx to domain %u, %u readers, %u writers", ref, a->frame.n,
+        log_key("  grant %u: frame %lx to domain %u, %u readers, %u writers", ref, a->gfn,
                 a->grantee, a->readers, a->writers);
         shown++;
     }

@@ -95,27 +95,27 @@ static int read_entry(struct gnttab *t, uint32_t ref, union header h, struct act
 {
     *a = (struct active){.grantee = h.domid, .length = PAGE_SIZE};
     if (t->version == 1) {
-        a->frame = mfn(read_once(entry_v1(t, ref)->frame));
+        a->gfn = read_once(entry_v1(t, ref)->frame);
     } else if ((h.flags & GTF_type_mask) == GTF_transitive) {
         union grant_entry_v2 *e = entry_v2(t, ref);
 
         a->transitive = true;
         a->trans_domid = read_once(e->transitive.trans_domid);
         a->trans_ref = read_once(e->transitive.gref);
-        a->frame = INVALID_MFN;
+        a->gfn = INVALID_MFN.n;
     } else if (h.flags & GTF_sub_page) {
         union grant_entry_v2 *e = entry_v2(t, ref);
 
         a->sub_page = true;
         a->start = read_once(e->sub_page.page_off);
         a->length = read_once(e->sub_page.length);
-        a->frame = mfn(read_once(e->sub_page.frame));
+        a->gfn = read_once(e->sub_page.frame);
         if (a->start >= PAGE_SIZE || a->length > PAGE_SIZE - a->start) {
             refuse(-EINVAL, "grant %u: bytes %u and %u more of a page", ref, a->start, a->length);
             return GNTST_general_error;
         }
     } else {
-        a->frame = mfn(read_once(entry_v2(t, ref)->full_page.frame));
+        a->gfn = read_once(entry_v2(t, ref)->full_page.frame);
     }
     return GNTST_okay;
 }
@@ -198,13 +198,13 @@ void grant_release(struct domain *r, uint32_t ref, bool write)
     unlock(&t->lock);
 }
 
-int grant_frame_get(struct frame_owner *o, mfn_t m, bool write)
+int grant_frame_get(struct domain *d, uint64_t gfn, bool write, mfn_t *m)
 {
-    int rc = write ? frame_get_writable(m, o) : frame_get(m, o);
+    int rc = domain_get_frame(d, gfn, write, m);
 
     if (!rc)
         return GNTST_okay;
-    refuse(rc, "grant: frame %lx is not domain %u's, or not to be written", m.n, o->domid);
+    refuse(rc, "grant: frame %lx is not domain %u's, or not to be written", gfn, d->id);
     return GNTST_bad_page;
 }
 

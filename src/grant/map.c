@@ -91,6 +91,14 @@ static void end_uses(struct domain *r, mfn_t frame, uint32_t ref, bool write, un
     }
 }
 
+/* The frame of the first use once more, whatever the granter calls by its number since. */
+static int frame_get_again(struct domain *r, mfn_t m, bool write)
+{
+    int rc = write ? frame_get_writable(m, &r->memory) : frame_get(m, &r->memory);
+
+    return rc ? GNTST_bad_page : GNTST_okay;
+}
+
 static int begin_uses(struct domain *d, struct domain *r, const struct gnttab_map_grant_ref *a,
                       mfn_t *frame)
 {
@@ -101,10 +109,9 @@ static int begin_uses(struct domain *d, struct domain *r, const struct gnttab_ma
         int rc = grant_acquire(r, a->ref, d->id, write, false, &g);
 
         if (!rc) {
-            rc = grant_frame_get(&r->memory, g.frame, write);
+            rc = i ? frame_get_again(r, *frame, write) : grant_frame_get(r, g.gfn, write, frame);
             if (rc)
                 grant_release(r, a->ref, write);
-            *frame = g.frame;
         }
         if (rc) {
             end_uses(r, *frame, a->ref, write, i);

@@ -105,6 +105,10 @@ static int setup(struct domain *d, const struct gnttab_setup_table *a, int *rc)
 {
     struct gnttab *t = d->grants;
 
+    if (d->p2m) {
+        refuse(-EOPNOTSUPP, "grant table: domain %u puts its frames where it likes", d->id);
+        return GNTST_general_error;
+    }
     if (a->nr_frames > t->max_frames) {
         refuse(-EINVAL, "grant table: %u frames, limit %u", a->nr_frames, t->max_frames);
         return GNTST_general_error;
@@ -167,7 +171,7 @@ static int status_list(struct domain *d, const struct gnttab_get_status_frames *
     struct gnttab *t = d->grants;
     int status = GNTST_okay;
 
-    if (read_once(t->version) != 2 || a->nr_frames > read_once(t->status_frames)) {
+    if (d->p2m || read_once(t->version) != 2 || a->nr_frames > read_once(t->status_frames)) {
         refuse(-EINVAL, "grant table: %u status frames, version %u has %u", a->nr_frames,
                t->version, t->status_frames);
         return GNTST_general_error;

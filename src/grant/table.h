@@ -38,7 +38,7 @@ struct active {
     uint16_t start, length; /* of the part that is granted */
     uint32_t trans_ref;     /* transitive: whose grant it really is */
     domid_t trans_domid;
-    mfn_t frame; /* not transitive */
+    uint64_t gfn; /* not transitive */
 };
 
 struct mapping {
@@ -117,8 +117,8 @@ int must_check grant_acquire(struct domain *r, uint32_t ref, domid_t grantee, bo
 /* Ends it. */
 void grant_release(struct domain *r, uint32_t ref, bool write);
 
-/* A reference to a frame of o, as writable if `write`, and back. GNTST_bad_page. */
-int must_check grant_frame_get(struct frame_owner *o, mfn_t m, bool write);
+/* A reference to the frame that d calls `gfn`, as writable if `write`, and back. GNTST_bad_page. */
+int must_check grant_frame_get(struct domain *d, uint64_t gfn, bool write, mfn_t *m);
 void grant_frame_put(mfn_t m, bool write);
 
 /* ---- the operations: each does one element of the array; see op.c ---- */

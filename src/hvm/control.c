@@ -10,6 +10,7 @@
 #define CR0_DEFINED                                                                            \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
      CR0_PG)
+#define EFER_ALLOWED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
 #define CR4_ALWAYS                                                                            \
     (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
      CR4_OSFXSR | CR4_OSXMMEXCPT)
@@ -96,14 +97,29 @@ int hvm_write_cr4(struct vcpu *v, uint64_t val)
 int hvm_write_efer(struct vcpu *v, uint64_t val)
 {
     struct hvm_vcpu *h = v->hvm;
-    uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 
-    if (val & ~allowed)
+    if (val & ~EFER_ALLOWED)
         return refuse(-EPERM, "EFER %#lx", val);
     if (((val ^ h->efer) & EFER_LME) && (h->cr0 & CR0_PG))
         return refuse(-EPERM, "EFER.LME changed while paging");
     h->efer = (val & ~EFER_LMA) | (h->efer & EFER_LMA);
     hvm_ops->update_control(v);
+    return 0;
+}
+
+int hvm_check_control(const struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer)
+{
+    bool lma = efer & EFER_LMA;
+
+    if ((cr0 & ~CR0_DEFINED) || ((cr0 & CR0_PG) && !(cr0 & CR0_PE)) ||
+        ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
+        return refuse(-EINVAL, "cr0 %#lx", cr0);
+    if ((cr4 & ~cr4_allowed(v)) || ((cr4 & CR4_PCIDE) && !lma))
+        return refuse(-EINVAL, "cr4 %#lx, allowed are %#lx", cr4, cr4_allowed(v));
+    if ((efer & ~EFER_ALLOWED) || lma != ((efer & EFER_LME) && (cr0 & CR0_PG)))
+        return refuse(-EINVAL, "EFER %#lx with cr0 %#lx", efer, cr0);
+    if (lma && (!(cr4 & CR4_PAE) || cr3 >> cpu_paddr_bits))
+        return refuse(-EINVAL, "long mode with cr4 %#lx, cr3 %#lx", cr4, cr3);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "memory/heap.h"
 
 #define TABLES_UNLIMITED (1ull << 20)
+#define TABLES_DEFAULT   256u /* until the tools say: set_paging_mempool_size */
 #define MTRR_TYPE_WB     6u
 #define MTRR_ENABLED     0xc00u
 
@@ -53,7 +54,9 @@ static int part_domain_init(struct domain *d, const struct domain_config *c)
         return -ENOMEM;
     d->hvm_domain = h;
     h->policy = heap_alloc(sizeof(*h->policy));
-    if (!h->policy || p2m_init(&h->p2m, &d->memory, TABLES_UNLIMITED)) {
+    h->emulated = c->emulated;
+    if (!h->policy ||
+        p2m_init(&h->p2m, &d->memory, d->hardware ? TABLES_UNLIMITED : TABLES_DEFAULT)) {
         part_domain_free(d);
         return -ENOMEM;
     }

@@ -64,7 +64,8 @@ static enum emul_result access(struct emul_ctxt *c, uint64_t linear, void *to, c
         struct domain *d = vcpu_of(c)->domain;
 
         if (is_lapic(vcpu_of(c), gpa[i])) {
-            access_lapic(vcpu_of(c), (uint32_t)(gpa[i] & ~PAGE_MASK), to, from, bytes);
+            access_lapic(vcpu_of(c), (uint32_t)(gpa[i] & ~PAGE_MASK), to ? (char *)to + at : NULL,
+                         from ? (const char *)from + at : NULL, n);
             continue;
         }
         if (to && hvm_read_physical(d, gpa[i], (char *)to + at, n))

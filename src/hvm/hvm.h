@@ -73,6 +73,7 @@ struct hvm_domain {
     struct p2m p2m; /* domain.p2m points here */
     struct cpu_policy *policy;
     uint64_t param[HVM_NR_PARAMS]; /* [D] */
+    uint32_t emulated;             /* [I] XEN_X86_EMU_* */
 };
 
 /* ---- what a back end does; v is current unless said otherwise ---- */
@@ -169,6 +170,9 @@ int must_check hvm_write_cr3(struct vcpu *v, uint64_t val);
 int must_check hvm_write_cr4(struct vcpu *v, uint64_t val);
 int must_check hvm_write_efer(struct vcpu *v, uint64_t val);
 int must_check hvm_xsetbv(struct vcpu *v, uint64_t val);
+/* Would v's registers of these values be such as a guest can reach? -EINVAL. v does not run. */
+int must_check hvm_check_control(const struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4,
+                                 uint64_t efer);
 /* Width of the code segment: 16, 32, 64. */
 uint8_t hvm_code_bits(const struct vcpu *v);
 
@@ -190,6 +194,12 @@ int must_check hvm_read_physical(struct domain *d, uint64_t gpa, void *dst, size
 int must_check hvm_write_physical(struct domain *d, uint64_t gpa, const void *src, size_t n);
 /* What guest_copy.h uses for hypercall arguments: bytes NOT copied. */
 extern const struct guest_memory_ops hvm_guest_memory;
+
+/* ---- state as records (hvm/context.c; public hvm/save.h); d is paused ---- */
+/* All of d's records, one after the other with their descriptors, into buf (NULL: count): bytes. */
+size_t hvm_context_get(struct domain *d, void *buf);
+/* Checks all records in buf, then takes them over. -EINVAL: nothing was. */
+int must_check hvm_context_set(struct domain *d, const void *buf, size_t bytes);
 
 /* The hypercall page (MSR): one slot of 32 bytes for each. */
 void hvm_hypercall_page_fill(void *page);

@@ -63,8 +63,10 @@ bool hvm_event_waits(const struct vcpu *v)
 
 void hvm_upcall(struct vcpu *v)
 {
-    if (v->hvm->upcall_vector)
-        vlapic_accept(&v->hvm->lapic, v->hvm->upcall_vector, false);
+    uint8_t vector = read_once(v->hvm->upcall_vector);
+
+    if (vector)
+        vlapic_hold(&v->hvm->lapic, vector);
 }
 
 static void deliver_lapic(struct vcpu *v)

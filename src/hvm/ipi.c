@@ -121,6 +121,8 @@ void hvm_take_init(struct vcpu *v)
     if (__atomic_exchange_n(&h->init_pending, false, __ATOMIC_SEQ_CST)) {
         hvm_vcpu_reset(v);
         vlapic_reset(&h->lapic, false);
+        if (vcpu_event_pending(v)) /* which is said once: not again after this */
+            hvm_upcall(v);
         __atomic_store_n(&h->wait_for_sipi, v->id != 0, __ATOMIC_SEQ_CST);
     }
     if (!h->wait_for_sipi)

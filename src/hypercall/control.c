@@ -5,6 +5,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/policy.h"
+#include "hvm/hvm.h"
 #include "lib/string.h"
 #include "pv/pv.h"
 #include "time/clock.h"
@@ -62,7 +63,7 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
     vcpus_info(d, info);
     info->flags |= d->state == DOMAIN_DEAD ? XEN_DOMINF_dying : 0;
     info->flags |= d->pause_count ? XEN_DOMINF_paused : 0;
-    info->flags |= d->hvm ? XEN_DOMINF_hvm_guest : 0;
+    info->flags |= d->hvm ? XEN_DOMINF_hvm_guest | XEN_DOMINF_hap : 0;
     if (d->shut_down) {
         info->flags |= XEN_DOMINF_shutdown;
         code = d->shutdown_code;
@@ -75,6 +76,10 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
     info->max_pages = read_once(d->memory.max_pages);
     info->outstanding_pages = read_once(d->memory.claim);
     info->shared_info_frame = virt_to_mfn(d->shared_info).n;
+    if (d->hvm) { /* by its own number, once it has put it somewhere */
+        info->shared_info_frame = read_once(M2P[info->shared_info_frame]);
+        info->arch_config.emulation_flags = d->hvm_domain->emulated;
+    }
     info->gpaddr_bits = (uint8_t)cpu_paddr_bits;
 }
 

@@ -81,7 +81,10 @@ domctl_fn domctl_setvcpucontext, domctl_getvcpucontext, domctl_set_ext_vcpuconte
     domctl_set_vcpu_msrs, domctl_get_vcpu_msrs;
 /* domctl_memory.c */
 domctl_fn domctl_max_mem, domctl_getpageframeinfo3, domctl_hypercall_init, domctl_iomem_permission,
-    domctl_ioport_permission, domctl_irq_permission, domctl_shadow_op, domctl_memory_mapping;
+    domctl_ioport_permission, domctl_irq_permission, domctl_shadow_op, domctl_memory_mapping,
+    domctl_get_paging_mempool_size, domctl_set_paging_mempool_size;
+/* domctl_hvm.c */
+domctl_fn domctl_gethvmcontext, domctl_sethvmcontext, domctl_gethvmcontext_partial;
 /* domctl_cpuid.c */
 domctl_fn domctl_get_cpu_policy, domctl_set_cpu_policy, domctl_set_address_size,
     domctl_get_address_size, domctl_settscinfo, domctl_gettscinfo;

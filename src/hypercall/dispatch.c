@@ -106,6 +106,7 @@ static const hypercall_fn hvm_table[HYPERCALLS] = {
     ENTRY(set_timer_op),
     ENTRY(xen_version),
     ENTRY(console_io),
+    ENTRY(grant_table_op),
     ENTRY(vm_assist),
     ENTRY(vcpu_op),
     ENTRY(sched_op),

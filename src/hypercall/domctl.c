@@ -15,12 +15,6 @@ static long no_driver(struct domain *d, struct xen_domctl *op)
     return refuse(-ENODEV, "domctl %u: there is no driver", op->cmd);
 }
 
-/* What is of HVM guests only. */
-static long not_translated(struct domain *d, struct xen_domctl *op)
-{
-    return refuse(-EINVAL, "domctl %u: domain %u is paravirtual", op->cmd, d->id);
-}
-
 enum domctl_flags {
     REPLY = 1,     /* the structure goes back: replies() */
     NOT_SELF = 2,  /* -EINVAL for the caller's own domain */
@@ -56,8 +50,8 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_resumedomain] = {domctl_resumedomain, NOT_SELF},
     [XEN_DOMCTL_sendtrigger] = {domctl_sendtrigger, 0},
     [XEN_DOMCTL_subscribe] = {domctl_subscribe, 0},
-    [XEN_DOMCTL_gethvmcontext] = {not_translated, 0},
-    [XEN_DOMCTL_sethvmcontext] = {not_translated, 0},
+    [XEN_DOMCTL_gethvmcontext] = {domctl_gethvmcontext, REPLY | NOT_SELF},
+    [XEN_DOMCTL_sethvmcontext] = {domctl_sethvmcontext, NOT_SELF},
     [XEN_DOMCTL_set_address_size] = {domctl_set_address_size, 0},
     [XEN_DOMCTL_get_address_size] = {domctl_get_address_size, REPLY},
     [XEN_DOMCTL_assign_device] = {not_supported, 0},
@@ -68,7 +62,7 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_test_assign_device] = {not_supported, NO_DOMAIN},
     [XEN_DOMCTL_deassign_device] = {not_supported, 0},
     [XEN_DOMCTL_get_device_group] = {not_supported, 0},
-    [XEN_DOMCTL_gethvmcontext_partial] = {not_translated, 0},
+    [XEN_DOMCTL_gethvmcontext_partial] = {domctl_gethvmcontext_partial, REPLY | NOT_SELF},
     [XEN_DOMCTL_gettscinfo] = {domctl_gettscinfo, REPLY},
     [XEN_DOMCTL_settscinfo] = {domctl_settscinfo, NOT_SELF},
     [XEN_DOMCTL_getpageframeinfo3] = {domctl_getpageframeinfo3, 0},
@@ -85,8 +79,8 @@ static const struct domctl_call calls[] = {
     [XEN_DOMCTL_get_cpu_policy] = {domctl_get_cpu_policy, REPLY},
     [XEN_DOMCTL_set_cpu_policy] = {domctl_set_cpu_policy, REPLY | NOT_SELF},
     [XEN_DOMCTL_vmtrace_op] = {not_supported, 0},
-    [XEN_DOMCTL_get_paging_mempool_size] = {not_supported, 0},
-    [XEN_DOMCTL_set_paging_mempool_size] = {not_supported, 0},
+    [XEN_DOMCTL_get_paging_mempool_size] = {domctl_get_paging_mempool_size, REPLY},
+    [XEN_DOMCTL_set_paging_mempool_size] = {domctl_set_paging_mempool_size, 0},
 };
 
 /* Counts and the place of a mistake go back with some errors too. */

@@ -6,6 +6,7 @@
 #include "event/event.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "hvm/hvm.h"
 #include "pv/pv.h"
 
 #define GRANT_FRAMES_MAX  64
@@ -13,8 +14,9 @@
 #define MSR_RELAXED       1u /* arch.misc_flags */
 #define EVTCHN_PORT_LIMIT (EVTCHN_FIFO_NR_CHANNELS - 1u)
 
-/* Flags that mean nothing for a paravirtual guest, and those that Argon knows. */
-#define FLAGS_PV (XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain)
+/* Flags that mean nothing for a paravirtual guest, and those of a fully virtual one. */
+#define FLAGS_PV  (XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain)
+#define FLAGS_HVM (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap)
 
 /* ---- making ---- */
 
@@ -39,18 +41,34 @@ static int choose_id(domid_t asked, domid_t *out)
     return refuse(-ENOMEM, "all numbers of domains are in use");
 }
 
+static int create_check_kind(const struct xen_domctl_createdomain *a)
+{
+    if (a->flags & ~(FLAGS_PV | FLAGS_HVM))
+        return refuse(-EINVAL, "create: flags %#x", a->flags);
+    if (!(a->flags & FLAGS_HVM))
+        return a->arch.emulation_flags
+                   ? refuse(-EOPNOTSUPP, "create: emulation of %#x", a->arch.emulation_flags)
+                   : 0;
+    if (!hvm_ops)
+        return refuse(-EINVAL, "create: this machine has no fully virtual guests");
+    if ((a->flags & FLAGS_HVM) != FLAGS_HVM)
+        return refuse(-EINVAL, "create: flags %#x; there is no shadow paging", a->flags);
+    if (a->arch.emulation_flags != XEN_X86_EMU_LAPIC)
+        return refuse(-EOPNOTSUPP, "create: emulation of %#x", a->arch.emulation_flags);
+    return 0;
+}
+
 static int create_check(const struct xen_domctl_createdomain *a)
 {
     unsigned version = XEN_DOMCTL_GRANT_version(a->grant_opts);
+    int rc = create_check_kind(a);
 
-    if (a->flags & ~FLAGS_PV)
-        return refuse(-EINVAL, "create: flags %#x", a->flags);
+    if (rc)
+        return rc;
     if (a->iommu_opts)
         return refuse(-EINVAL, "create: IOMMU options %#x without IOMMU", a->iommu_opts);
     if (a->vmtrace_size)
         return refuse(-EINVAL, "create: trace of %u bytes", a->vmtrace_size);
-    if (a->arch.emulation_flags)
-        return refuse(-EOPNOTSUPP, "create: emulation of %#x", a->arch.emulation_flags);
     if (a->arch.misc_flags & ~MSR_RELAXED)
         return refuse(-EINVAL, "create: flags %#x", a->arch.misc_flags);
     if ((a->grant_opts & ~XEN_DOMCTL_GRANT_version_mask) || version < 1 || version > 2)
@@ -66,6 +84,8 @@ long domctl_createdomain(struct domain *none, struct xen_domctl *op)
 {
     const struct xen_domctl_createdomain *a = &op->u.createdomain;
     struct domain_config c = {
+        .hvm = a->flags & XEN_DOMCTL_CDF_hvm,
+        .emulated = a->arch.emulation_flags,
         .max_vcpus = a->max_vcpus,
         .max_evtchn_port = min(a->max_evtchn_port, EVTCHN_PORT_LIMIT),
         .max_grant_frames = GRANT_FRAMES_MAX,

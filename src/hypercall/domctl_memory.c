@@ -3,6 +3,7 @@
  * interrupts it may use. Public domctl.h; ABI.md 2.1. */
 #include "hypercall/control.h"
 
+#include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "pv/pv.h"
 
@@ -31,9 +32,9 @@ static uint64_t frame_info(struct domain *d, uint64_t n)
     };
     enum frame_type type;
     uint64_t info = XEN_DOMCTL_PFINFO_NOTAB;
-    mfn_t m = mfn(n);
+    mfn_t m;
 
-    if (n >= max_mfn || frame_get(m, &d->memory))
+    if (domain_get_frame(d, n, false, &m))
         return XEN_DOMCTL_PFINFO_XTAB;
     type = frame_type_of(m);
     if (type >= FRAME_L1 && type <= FRAME_L4)
@@ -62,12 +63,16 @@ long domctl_getpageframeinfo3(struct domain *d, struct xen_domctl *op)
 long domctl_hypercall_init(struct domain *d, struct xen_domctl *op)
 {
     uint64_t n = op->u.hypercall_init.gmfn;
-    int rc = n < max_mfn ? frame_get_writable(mfn(n), &d->memory) : -EINVAL;
+    mfn_t m;
+    int rc = domain_get_writable(d, n, &m);
 
     if (rc)
         return refuse(rc == -EBUSY ? -EPERM : -EINVAL, "hypercall page in frame %#lx", n);
-    pv_hypercall_page_fill(mfn_to_virt(mfn(n)));
-    frame_put_writable(mfn(n));
+    if (d->hvm)
+        hvm_hypercall_page_fill(mfn_to_virt(m));
+    else
+        pv_hypercall_page_fill(mfn_to_virt(m));
+    frame_put_writable(m);
     return 0;
 }
 
@@ -79,6 +84,35 @@ long domctl_shadow_op(struct domain *d, struct xen_domctl *op)
     return refuse(-EOPNOTSUPP, "shadow operation %u", op->u.shadow_op.op);
 }
 
+/* The pages that a fully virtual guest's nested page tables may take. */
+long domctl_get_paging_mempool_size(struct domain *d, struct xen_domctl *op)
+{
+    if (!d->p2m)
+        return refuse(-EOPNOTSUPP, "domain %u has page tables of its own", d->id);
+    lock(&d->p2m->lock);
+    op->u.paging_mempool.size = d->p2m->max_pages << PAGE_SHIFT;
+    unlock(&d->p2m->lock);
+    return 0;
+}
+
+long domctl_set_paging_mempool_size(struct domain *d, struct xen_domctl *op)
+{
+    uint64_t bytes = op->u.paging_mempool.size, pages = bytes >> PAGE_SHIFT;
+    int rc = 0;
+
+    if (!d->p2m)
+        return refuse(-EOPNOTSUPP, "domain %u has page tables of its own", d->id);
+    if (!IS_ALIGNED(bytes, PAGE_SIZE) || pages > UINT32_MAX)
+        return refuse(-EINVAL, "nested page tables of %lu bytes", bytes);
+    lock(&d->p2m->lock);
+    if (pages < d->p2m->pages)
+        rc = refuse(-EBUSY, "nested page tables: %lu pages, %lu in use", pages, d->p2m->pages);
+    else
+        d->p2m->max_pages = pages;
+    unlock(&d->p2m->lock);
+    return rc;
+}
+
 /* A paravirtual guest maps device memory itself. */
 long domctl_memory_mapping(struct domain *d, struct xen_domctl *op)
 {
@@ -86,6 +120,8 @@ long domctl_memory_mapping(struct domain *d, struct xen_domctl *op)
 
     if (!a->nr_mfns || a->first_mfn + a->nr_mfns - 1 < a->first_mfn)
         return refuse(-EINVAL, "mapping of %lu frames from %#lx", a->nr_mfns, a->first_mfn);
+    if (d->hvm)
+        return refuse(-EOPNOTSUPP, "device memory for domain %u", d->id);
     return 0;
 }
 

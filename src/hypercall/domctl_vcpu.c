@@ -28,7 +28,7 @@ long domctl_sendtrigger(struct domain *d, struct xen_domctl *op)
         return 0;
     case XEN_DOMCTL_SENDTRIGGER_POWER:
     case XEN_DOMCTL_SENDTRIGGER_SLEEP:
-        return refuse(-EINVAL, "trigger %u: domain %u is paravirtual", a->trigger, d->id);
+        return refuse(-EINVAL, "trigger %u: domain %u has no such button", a->trigger, d->id);
     default:
         return refuse(-ENOSYS, "trigger %u", a->trigger);
     }

@@ -2,6 +2,7 @@
 /* The memory_op hypercall: its table, and the questions that need no file of their own. Public
  * memory.h; ABI.md 2.4. */
 #include <xen/memory.h>
+#include "frame/p2m.h"
 #include "hypercall/memory.h"
 
 int memory_domain(domid_t id, struct domain **out)
@@ -64,8 +65,8 @@ static long domain_size(uint32_t op, uint64_t start, uint64_t arg)
         n = min(read_once(d->memory.max_pages), (uint64_t)UINT32_MAX);
         break;
     case XENMEM_maximum_gpfn:
-        /* The guest's own word for the size of its p2m table. */
-        n = read_once(d->shared_info->arch.max_pfn) - 1;
+        /* A paravirtual guest: its own word for the size of its p2m table. */
+        n = d->p2m ? read_once(d->p2m->top) : read_once(d->shared_info->arch.max_pfn) - 1;
         break;
     }
     domain_put(d);
@@ -80,9 +81,29 @@ static long sharing_pages(uint32_t op, uint64_t start, uint64_t arg)
 /* What is for guests whose frames are named through a p2m. */
 static long translated_only(uint32_t op, uint64_t start, uint64_t arg)
 {
-    if (op == XENMEM_set_pod_target || op == XENMEM_get_pod_target)
-        return refuse(-EINVAL, "memory_op %u: domain is not translated", op);
     return refuse(-EACCES, "memory_op %u: domain is not translated", op);
+}
+
+/* Populate on demand: no domain has places that wait for memory, so no target asks for more. */
+static long pod_target(uint32_t op, uint64_t start, uint64_t arg)
+{
+    struct xen_pod_target a;
+    struct domain *d;
+    long rc;
+
+    if (guest_read(&a, arg, sizeof(a)))
+        return -EFAULT;
+    if (!current()->domain->privileged)
+        return refuse(-EPERM, "populate-on-demand target of domain %u", a.domid);
+    rc = memory_domain(a.domid, &d);
+    if (rc)
+        return rc;
+    a.tot_pages = read_once(d->memory.pages);
+    a.pod_cache_pages = a.pod_entries = 0;
+    rc = d->p2m ? guest_write(arg, &a, sizeof(a))
+                : refuse(-EINVAL, "memory_op %u: domain is not translated", op);
+    domain_put(d);
+    return rc;
 }
 
 static long not_supported(uint32_t op, uint64_t start, uint64_t arg)
@@ -119,8 +140,8 @@ static memory_fn *const ops[] = {
     [XENMEM_set_memory_map] = memory_map_set,
     [XENMEM_maximum_gpfn] = domain_size,
     [XENMEM_remove_from_physmap] = memory_remove_from_physmap,
-    [XENMEM_set_pod_target] = translated_only,
-    [XENMEM_get_pod_target] = translated_only,
+    [XENMEM_set_pod_target] = pod_target,
+    [XENMEM_get_pod_target] = pod_target,
     [XENMEM_get_sharing_freed_pages] = sharing_pages,
     [XENMEM_get_sharing_shared_pages] = sharing_pages,
     [XENMEM_paging_op] = not_supported,

@@ -113,6 +113,8 @@ long memory_acquire_resource(uint32_t op, uint64_t start, uint64_t arg)
         return refuse(-EINVAL, "resource: padding is %x", a.pad);
     if (!current()->domain->privileged)
         return refuse(-EPERM, "resource of domain %u", a.domid);
+    if (current()->domain->p2m) /* its list would name places for them */
+        return refuse(-EOPNOTSUPP, "resource for a translated domain");
     if (a.domid == DOMID_SELF)
         return refuse(-ESRCH, "resource of the caller itself");
     if (a.type > XENMEM_resource_vmtrace_buf) /* the one error that libxc has another way for */

@@ -5,6 +5,7 @@
 
 #include "cpu/policy.h"
 #include "cpu/topology.h"
+#include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/buddy.h"
@@ -126,15 +127,20 @@ long sysctl_get_cpu_levelling_caps(struct xen_sysctl *op)
     return 0;
 }
 
+static bool no_such_guests(const struct cpu_policy *p)
+{
+    return !hvm_ops && (p == &policy_hvm_max || p == &policy_hvm_default);
+}
+
 long sysctl_get_cpu_featureset(struct xen_sysctl *op)
 {
     static const struct cpu_policy *const which[] = {
         [XEN_SYSCTL_cpu_featureset_raw] = &policy_raw,
         [XEN_SYSCTL_cpu_featureset_host] = &policy_host,
         [XEN_SYSCTL_cpu_featureset_pv] = &policy_pv_default,
-        [XEN_SYSCTL_cpu_featureset_hvm] = NULL,
+        [XEN_SYSCTL_cpu_featureset_hvm] = &policy_hvm_default,
         [XEN_SYSCTL_cpu_featureset_pv_max] = &policy_pv_max,
-        [XEN_SYSCTL_cpu_featureset_hvm_max] = NULL,
+        [XEN_SYSCTL_cpu_featureset_hvm_max] = &policy_hvm_max,
     };
     struct xen_sysctl_cpu_featureset *a = &op->u.cpu_featureset;
     uint32_t words[FEATURE_WORDS], n = min(a->nr_features, (uint32_t)FEATURE_WORDS);
@@ -144,7 +150,7 @@ long sysctl_get_cpu_featureset(struct xen_sysctl *op)
     if (a->index >= ARRAY_SIZE(which))
         return refuse(-EINVAL, "feature set %u", a->index);
     p = which[index_nospec(a->index, ARRAY_SIZE(which))];
-    if (!p)
+    if (no_such_guests(p))
         return refuse(-EOPNOTSUPP, "feature set %u: no such guests", a->index);
     if (!handle_va(a->features)) {
         a->nr_features = FEATURE_WORDS;
@@ -163,9 +169,9 @@ long sysctl_get_cpu_policy(struct xen_sysctl *op)
         [XEN_SYSCTL_cpu_policy_raw] = &policy_raw,
         [XEN_SYSCTL_cpu_policy_host] = &policy_host,
         [XEN_SYSCTL_cpu_policy_pv_max] = &policy_pv_max,
-        [XEN_SYSCTL_cpu_policy_hvm_max] = NULL,
+        [XEN_SYSCTL_cpu_policy_hvm_max] = &policy_hvm_max,
         [XEN_SYSCTL_cpu_policy_pv_default] = &policy_pv_default,
-        [XEN_SYSCTL_cpu_policy_hvm_default] = NULL,
+        [XEN_SYSCTL_cpu_policy_hvm_default] = &policy_hvm_default,
     };
     struct xen_sysctl_cpu_policy *a = &op->u.cpu_policy;
     const struct cpu_policy *p;
@@ -173,7 +179,7 @@ long sysctl_get_cpu_policy(struct xen_sysctl *op)
     if (a->_rsvd || a->index >= ARRAY_SIZE(which))
         return refuse(-EINVAL, "CPU policy %u, reserved %#x", a->index, a->_rsvd);
     p = which[index_nospec(a->index, ARRAY_SIZE(which))];
-    if (!p)
+    if (no_such_guests(p))
         return refuse(-EOPNOTSUPP, "CPU policy %u: no such guests", a->index);
     return control_policy_write(p, handle_va(a->leaves), &a->nr_leaves, handle_va(a->msrs),
                                 &a->nr_msrs);

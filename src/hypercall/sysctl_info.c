@@ -7,6 +7,7 @@
 #include "boot/boot_info.h"
 #include "cpu/policy.h"
 #include "cpu/topology.h"
+#include "hvm/hvm.h"
 #include "hypercall/debug_keys.h"
 #include "lib/string.h"
 #include "memory/buddy.h"
@@ -87,6 +88,8 @@ long sysctl_physinfo(struct xen_sysctl *op)
     a->cpu_khz = (uint32_t)(time_tsc_hz / 1000);
     a->capabilities =
         XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2;
+    if (hvm_ops)
+        a->capabilities |= XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap;
     a->total_pages = ram_pages();
     a->free_pages = buddy_free_frames();
     a->outstanding_pages = frame_claims();

@@ -4,6 +4,7 @@
 #include <xen/features.h>
 #include <xen/version.h>
 #include "domain/guest_copy.h"
+#include "hvm/hvm.h"
 #include "hypercall/ops.h"
 #include "hypercall/version.h"
 #include "lib/errno.h"
@@ -50,7 +51,10 @@ static long op_compile_info(struct vcpu *v, uint64_t arg)
 
 static long op_capabilities(struct vcpu *v, uint64_t arg)
 {
-    return put_string(arg, "xen-3.0-x86_64 ", sizeof(xen_capabilities_info_t));
+    return put_string(arg,
+                      hvm_ops ? "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
+                              : "xen-3.0-x86_64 ",
+                      sizeof(xen_capabilities_info_t));
 }
 
 static long op_changeset(struct vcpu *v, uint64_t arg)
@@ -73,9 +77,14 @@ static long op_get_features(struct vcpu *v, uint64_t arg)
         return -EFAULT;
     if (f.submap_idx != 0)
         return refuse(-EINVAL, "feature submap %u: there is only 0", f.submap_idx);
-    f.submap = BIT(XENFEAT_mmu_pt_update_preserve_ad) | BIT(XENFEAT_highmem_assist) |
-               BIT(XENFEAT_gnttab_map_avail_bits) | BIT(XENFEAT_memory_op_vnode_supported) |
-               BIT(XENFEAT_direct_mapped);
+    f.submap = BIT(XENFEAT_memory_op_vnode_supported);
+    if (v->domain->hvm)
+        f.submap |= BIT(XENFEAT_writable_page_tables) | BIT(XENFEAT_auto_translated_physmap) |
+                    BIT(XENFEAT_hvm_callback_vector) | BIT(XENFEAT_hvm_safe_pvclock) |
+                    BIT(XENFEAT_not_direct_mapped);
+    else
+        f.submap |= BIT(XENFEAT_mmu_pt_update_preserve_ad) | BIT(XENFEAT_highmem_assist) |
+                    BIT(XENFEAT_gnttab_map_avail_bits) | BIT(XENFEAT_direct_mapped);
     if (read_once(v->domain->vm_assist) & BIT(VMASST_TYPE_pae_extended_cr3))
         f.submap |= BIT(XENFEAT_pae_pgdir_above_4gb);
     if (v->domain->hardware)

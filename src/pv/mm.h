@@ -48,6 +48,23 @@ static inline int must_check mm_drain(struct domain *d)
  * behind may hold one of them. Takes the lock. */
 int must_check mm_target_drain(const struct mm_target *t);
 
+/* Frames of a fully virtual domain are named by its own numbers: *pte gets the machine's. *held:
+ * the frame, with a reference that keeps it until the entry has its own, or INVALID_MFN. -EINVAL.
+ */
+int must_check mm_translate_foreign(const struct mm_target *t, uint64_t *pte, mfn_t *held);
+static inline int must_check mm_translate(const struct mm_target *t, uint64_t *pte, mfn_t *held)
+{
+    *held = INVALID_MFN;
+    if (likely(!t->owner->translated || !(*pte & PTE_P)))
+        return 0;
+    return mm_translate_foreign(t, pte, held);
+}
+static inline void mm_translate_end(mfn_t held)
+{
+    if (unlikely(!mfn_eq(held, INVALID_MFN)))
+        frame_put(held);
+}
+
 /* The L1 entry that maps va in the tables at `l4`, NULL: there is none, or va is the hypervisor's.
  * Under the lock; *l1 is the frame of the L1. */
 static inline uint64_t *mm_walk(const struct domain *d, mfn_t l4, uint64_t va, mfn_t *l1)

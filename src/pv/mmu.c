@@ -22,8 +22,10 @@ static int machphys_update(struct mm_target *t, mfn_t m, uint64_t gfn)
 /* One request. -ERESTART: not done. Under the lock. */
 static inline int update_one(struct mm_target *t, const struct mmu_update *u)
 {
-    mfn_t m = mfn(u->ptr >> PAGE_SHIFT);
+    mfn_t m = mfn(u->ptr >> PAGE_SHIFT), held = INVALID_MFN;
     unsigned index = (u->ptr & ~PAGE_MASK) / sizeof(uint64_t), flags = 0;
+    uint64_t val = u->val;
+    int rc = 0;
 
     switch (u->ptr & 3) {
     case MMU_MACHPHYS_UPDATE:
@@ -31,12 +33,18 @@ static inline int update_one(struct mm_target *t, const struct mmu_update *u)
     case MMU_PT_UPDATE_PRESERVE_AD:
         flags = FRAME_PRESERVE_AD;
         break;
-    default: /* NORMAL; NO_TRANSLATE: we never translate */
+    default:
         break;
     }
     if ((u->ptr & 7) > 3)
         return refuse(-ENOSYS, "mmu_update: address %lx: no such command", u->ptr);
-    return frame_pt_update(&t->table->memory, t->owner, m, index, u->val, flags);
+    if ((u->ptr & 3) != MMU_PT_UPDATE_NO_TRANSLATE)
+        rc = mm_translate(t, &val, &held);
+    if (likely(!rc)) {
+        rc = frame_pt_update(&t->table->memory, t->owner, m, index, val, flags);
+        mm_translate_end(held);
+    }
+    return rc;
 }
 
 /* Many tables are made or dropped since others could run: they can now. -ERESTART: they must. */
@@ -190,7 +198,9 @@ long pv_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags)
 long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags, domid_t domid)
 {
     struct vcpu *v = current();
+    uint64_t entry = pte;
     struct mm_target t;
+    mfn_t held;
     int rc;
 
     if ((flags & UVMF_FLUSHTYPE_MASK) == UVMF_FLUSHTYPE_MASK)
@@ -200,7 +210,11 @@ long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags,
         return rc;
     rc = mm_target_drain(&t);
     if (!rc)
-        rc = va_update(v, t.owner, va, pte);
+        rc = mm_translate(&t, &entry, &held);
+    if (!rc) {
+        rc = va_update(v, t.owner, va, entry);
+        mm_translate_end(held);
+    }
     mm_target_put(&t);
     if (unlikely(rc == -ERESTART))
         return hypercall_continue_with(__HYPERVISOR_update_va_mapping_otherdomain, va, pte, flags,

@@ -4,6 +4,7 @@
 
 #include "base/panic.h"
 #include "domain/guest_copy.h"
+#include "frame/p2m.h"
 #include "memory/tlb.h"
 
 /* ---- walking ---- */
@@ -126,11 +127,19 @@ int mm_target_get_foreign(struct mm_target *t, uint32_t foreigndom)
             return rc;
         }
         t->owner = &t->page->memory;
-        if (t->owner->translated) {
-            mm_target_put(t);
-            return refuse(-EOPNOTSUPP, "domain %u names frames in its own way", page);
-        }
     }
+    return 0;
+}
+
+int mm_translate_foreign(const struct mm_target *t, uint64_t *pte, mfn_t *held)
+{
+    uint64_t gfn = pte_mfn(*pte).n;
+
+    if (p2m_get(t->page->p2m, gfn, *pte & PTE_RW, held)) {
+        *held = INVALID_MFN;
+        return refuse(-EINVAL, "L1 entry: domain %u has no RAM at gfn %lx", t->page->id, gfn);
+    }
+    *pte = (*pte & ~PTE_ADDR_MASK) | held->n << PAGE_SHIFT;
     return 0;
 }
 

@@ -27,7 +27,7 @@ static struct {
     bool can_take;
     struct hvm_event injected; /* the last */
     unsigned injections, windows;
-    uint64_t lstar;
+    uint64_t lstar, pat;
 } fx_hw;
 static struct domain *fx_d;
 static struct vcpu *fx_v;
@@ -81,20 +81,27 @@ static void fx_update(struct vcpu *v)
     fx_hw.updates++;
 }
 
+static uint64_t *fx_msr_of(uint32_t index)
+{
+    return index == MSR_LSTAR ? &fx_hw.lstar : index == MSR_PAT ? &fx_hw.pat : NULL;
+}
+
 static bool fx_get_msr(const struct vcpu *v, uint32_t index, uint64_t *val)
 {
-    if (index != MSR_LSTAR)
-        return false;
-    *val = fx_hw.lstar;
-    return true;
+    const uint64_t *p = fx_msr_of(index);
+
+    if (p)
+        *val = *p;
+    return p;
 }
 
 static bool fx_set_msr(struct vcpu *v, uint32_t index, uint64_t val)
 {
-    if (index != MSR_LSTAR)
-        return false;
-    fx_hw.lstar = val;
-    return true;
+    uint64_t *p = fx_msr_of(index);
+
+    if (p)
+        *p = val;
+    return p;
 }
 
 static bool fx_can_take(const struct vcpu *v, enum hvm_event_type t)

@@ -144,6 +144,30 @@ static void test_upcall_by_the_lapic(void **state)
     assert_int_equal(delivered()->vector, 0x70);
 }
 
+/* An upcall is said once. A kernel asks for them before it switches its local APIC on. */
+static void test_an_upcall_before_the_lapic_is_on(void **state)
+{
+    fx_hw.can_take = true;
+    fx_v->hvm->upcall_vector = 0x70;
+    hvm_upcall(fx_v);
+    assert_int_equal(delivered()->type, HVM_EVENT_NONE);
+    vlapic_write(&fx_v->hvm->lapic, VLAPIC_SVR, 0x1ff);
+    assert_int_equal(delivered()->vector, 0x70);
+}
+
+/* Nor does INIT lose it, which empties the local APIC. */
+static void test_an_upcall_before_init(void **state)
+{
+    fx_hw.can_take = true;
+    fx_v->hvm->upcall_vector = 0x70;
+    fx_v->info->evtchn_upcall_pending = 1;
+    hvm_upcall(fx_v);
+    fx_v->hvm->init_pending = true;
+    hvm_take_init(fx_v);
+    vlapic_write(&fx_v->hvm->lapic, VLAPIC_SVR, 0x1ff);
+    assert_int_equal(delivered()->vector, 0x70);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +179,8 @@ int main(void)
         FX_TEST(test_double_faults),
         FX_TEST(test_page_fault),
         FX_TEST(test_upcall_by_the_lapic),
+        FX_TEST(test_an_upcall_before_the_lapic_is_on),
+        FX_TEST(test_an_upcall_before_init),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

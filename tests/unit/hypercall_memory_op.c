@@ -202,6 +202,7 @@ static void test_questions(void **state)
 {
     struct xen_memory_domain self = {.domid = DOMID_SELF}, other = {.domid = 0};
     struct xen_add_to_physmap place = {.domid = DOMID_SELF, .space = XENMAPSPACE_shared_info};
+    struct xen_pod_target pod = {.domid = DOMID_SELF};
 
     assert_int_equal(CALL(current_reservation, &self), GUEST_FRAMES);
     assert_int_equal(CALL(maximum_reservation, &self), 1000);
@@ -215,7 +216,8 @@ static void test_questions(void **state)
     assert_int_equal(memory_op(XENMEM_maximum_ram_page, 0), max_mfn - 1);
     assert_int_equal(memory_op(XENMEM_get_sharing_freed_pages, 0), 0);
     assert_int_equal(memory_op(XENMEM_get_vnumainfo, 0), -EOPNOTSUPP);
-    assert_int_equal(memory_op(XENMEM_set_pod_target, 0), -EINVAL);
+    assert_int_equal(memory_op(XENMEM_set_pod_target, 0), -EFAULT);
+    assert_int_equal(CALL(set_pod_target, &pod), -EPERM);
     assert_int_equal(memory_op(XENMEM_add_to_physmap, 0), -EFAULT);
     assert_int_equal(CALL(add_to_physmap, &place), -EACCES);
     assert_int_equal(memory_op(8, 0), -ENOSYS);

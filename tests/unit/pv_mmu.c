@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "pvguest.h"
+#include "frame/p2m.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/tlb.h"
@@ -459,6 +460,70 @@ static void test_foreign(void **state)
     pvg_free(other);
 }
 
+static struct p2m *their_p2m;
+
+static void count_p2m(void)
+{
+    if (their_p2m)
+        p2m_audit(their_p2m);
+}
+
+/* A fully virtual domain's frames are named by its own numbers, and stay mapped whatever it does
+ * with those; unless it is said that the number is the machine's. */
+static void test_foreign_by_gfn(void **state)
+{
+    static struct frame_audit_source source = {.name = "p2m", .count = count_p2m};
+    struct pvguest *other = pvg_new(3, 64, false);
+    uint64_t *pe = pvg_l1e(g, 20);
+    struct mmu_update u = {pvg_maddr(pe), pte_make(mfn(5), RW)};
+    struct p2m p = {0};
+
+    frame_audit_register(&source);
+    assert_int_equal(p2m_init(&p, &other->d.memory, 100), 0);
+    other->d.p2m = their_p2m = &p;
+    other->d.memory.translated = true;
+    lock(&p.lock);
+    assert_int_equal(p2m_map(&p, 5, other->mfn[40], 0, P2M_RAM), 0);
+    assert_int_equal(p2m_map(&p, 6, other->mfn[41], 0, P2M_RAM_RO), 0);
+    assert_int_equal(p2m_map(&p, 7, mfn(0xb8), 0, P2M_DEVICE), 0);
+    unlock(&p.lock);
+
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), 0);
+    assert_int_equal(pte_mfn(*pe).n, other->mfn[40].n);
+    assert_int_equal(frame_audit(), 0);
+    lock(&p.lock);
+    assert_int_equal(p2m_unmap(&p, 5, 0), 0);
+    unlock(&p.lock);
+    assert_int_equal(frame_audit(), 0);
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), -EINVAL); /* no longer there */
+    u.val = pte_make(mfn(6), RW);
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), -EINVAL);
+    u.val = pte_make(mfn(6), RO);
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), 0);
+    assert_int_equal(pte_mfn(*pe).n, other->mfn[41].n);
+    u.val = pte_make(mfn(7), RO); /* a device */
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), -EINVAL);
+    u.val = pte_make(mfn(1ull << 39), RO);
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), -EINVAL);
+    u = (struct mmu_update){pvg_maddr(pe) | MMU_PT_UPDATE_NO_TRANSLATE,
+                            pte_make(other->mfn[42], RW)};
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), 0);
+    assert_int_equal(pte_mfn(*pe).n, other->mfn[42].n);
+    u = (struct mmu_update){pvg_maddr(pe), 0};
+    assert_int_equal(pvg_mmu_update(&u, 1, NULL, 3), 0);
+    assert_int_equal(pv_update_va_mapping_otherdomain(pvg_va(22), pte_make(mfn(6), RO), 0, 3), 0);
+    assert_int_equal(pte_mfn(*pvg_l1e(g, 22)).n, other->mfn[41].n);
+    pvg_update(pvg_maddr(pvg_l1e(g, 22)), 0);
+    assert_int_equal(frame_audit(), 0);
+
+    while (p2m_release(&p))
+        ;
+    p2m_free(&p);
+    other->d.p2m = their_p2m = NULL;
+    other->d.memory.translated = false;
+    pvg_free(other);
+}
+
 static void test_shared_page(void **state)
 {
     uint64_t *pe = pvg_l1e(g, 20);
@@ -520,6 +585,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flush_before_use_as_table, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flush_before_use_as_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_by_gfn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_page, setup, teardown),
     };
 
