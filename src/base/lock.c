@@ -99,15 +99,22 @@ static inline void note_broken(void)
 
 #endif
 
-static void acquire(struct lock *l)
+/* Off the usual way, so that this needs no registers there. */
+static noinline void wait_turn(const struct lock *l, uint32_t mine)
 {
-    uint32_t mine = __atomic_fetch_add(&l->ticket, 1, __ATOMIC_RELAXED);
-
     while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine) {
         if (lock_spin_poll)
             lock_spin_poll();
         cpu_pause();
     }
+}
+
+static inline void acquire(struct lock *l)
+{
+    uint32_t mine = __atomic_fetch_add(&l->ticket, 1, __ATOMIC_RELAXED);
+
+    if (unlikely(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine))
+        wait_turn(l, mine);
     l->owner = (int16_t)(cpu_id() + 1);
     note_taken(l);
 }

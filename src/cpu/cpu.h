@@ -9,7 +9,11 @@ struct gate;
 extern struct gate cpu_idt[256]; /* of all CPUs; page aligned */
 
 /* Host features, the order and bit positions of the public featureset words (cpu/features.h). */
-bool cpu_has(unsigned feature);
+extern uint32_t cpu_host_words[FEATURE_WORDS]; /* [I] */
+static inline bool cpu_has(unsigned feature)
+{
+    return cpu_host_words[feature / 32] >> (feature % 32) & 1;
+}
 
 extern uint64_t cpu_cr4;          /* [I] CR4 while the hypervisor runs, without the guest's bits */
 extern uint64_t cpu_efer;         /* [I] */

@@ -23,16 +23,11 @@ uint64_t cpu_efer;
 bool cpu_smap;
 DEFINE_PER_CPU(mfn_t, gdt_mfn);
 
-static uint32_t host_words[FEATURE_WORDS]; /* [I] */
-
-bool cpu_has(unsigned feature)
-{
-    return host_words[feature / 32] >> (feature % 32) & 1;
-}
+uint32_t cpu_host_words[FEATURE_WORDS];
 
 static void host_clear(unsigned feature)
 {
-    host_words[feature / 32] &= ~(1u << (feature % 32));
+    cpu_host_words[feature / 32] &= ~(1u << (feature % 32));
 }
 
 /* Options "smap", "smep" and so on: a feature the processor has is not used. */
@@ -80,7 +75,7 @@ void cpu_detect(void)
 
     cpu_vendor = vendor_of(&basic);
     cpu_policy_detect();
-    cpu_policy_featureset(&policy_raw, host_words);
+    cpu_policy_featureset(&policy_raw, cpu_host_words);
     apply_options();
 
     require(X86_FEATURE_LM, "long mode");
@@ -100,7 +95,7 @@ void cpu_detect(void)
 
     xstate_detect();
     spec_detect();
-    cpu_policy_calculate(host_words);
+    cpu_policy_calculate(cpu_host_words);
     log_info("CPU: family %#x, model %#x, stepping %u, %u address bits", policy_raw.family,
              policy_raw.model, policy_raw.basic[1].a & 15, cpu_paddr_bits);
 }

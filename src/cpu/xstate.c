@@ -79,9 +79,9 @@ uint32_t xstate_compact_size(uint64_t xcr0)
     return size;
 }
 
-static void xcr0_load(uint64_t xcr0)
+static inline void xcr0_load(uint64_t xcr0)
 {
-    if (this_cpu(xcr0_loaded) == xcr0)
+    if (likely(this_cpu(xcr0_loaded) == xcr0))
         return;
     if (xsetbv_safe(0, xcr0))
         panic("XCR0 does not take %#lx", xcr0);

@@ -71,7 +71,8 @@ uint32_t cpu_apic_id[MAX_CPUS];
 
 static uint8_t *mmio;
 static bool x2apic;
-static uint64_t timer_hz; /* 0: TSC deadline mode */
+static uint64_t timer_hz;        /* 0: TSC deadline mode */
+static uint64_t timer_per_ns_32; /* ticks in a ns, times 2^32 */
 static bool use_x2apic, use_tsc_deadline = true;
 PARAM_BOOL("x2apic", use_x2apic);
 PARAM_BOOL("tsc_deadline", use_tsc_deadline);
@@ -254,10 +255,10 @@ static void deadline_stop(void)
 
 static void oneshot_arm(uint64_t tsc, uint64_t delta_ns)
 {
-    unsigned __int128 ticks = (unsigned __int128)delta_ns * timer_hz / NS_PER_SEC;
-    uint32_t count = ticks > UINT32_MAX ? UINT32_MAX : ticks ? (uint32_t)ticks : 1;
+    /* Rounded up: an alarm that comes early is one more. */
+    unsigned __int128 ticks = ((unsigned __int128)delta_ns * timer_per_ns_32 >> 32) + 1;
 
-    set(REG_TIMER_INIT, count);
+    set(REG_TIMER_INIT, ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks);
 }
 
 static void oneshot_stop(void)
@@ -324,6 +325,7 @@ const struct timer_device *lapic_timer_init(const struct clock_source *reference
             timer_hz = NS_PER_SEC;
         }
     }
+    timer_per_ns_32 = (uint64_t)(((unsigned __int128)timer_hz << 32) / NS_PER_SEC);
     lapic_timer_init_cpu();
     if (timer_hz)
         log_info("timer: local APIC, %lu Hz", timer_hz);

@@ -195,7 +195,7 @@ void pv_load_msrs(const struct vcpu *v)
 {
     const struct pv_vcpu *pv = v->pv;
     struct switch_state *s = this_cpu_ptr(switch_state);
-    uint64_t spec = pv->msr_spec_ctrl & spec_ctrl_guest_mask();
+    uint64_t spec = pv->msr_spec_ctrl ? pv->msr_spec_ctrl & spec_ctrl_guest_mask() : 0;
     bool faulting = policy_host.platform_info & PLATFORM_INFO_CPUID_FAULTING;
 
     cpu_tsc_aux_load((uint32_t)pv->msr_tsc_aux);
