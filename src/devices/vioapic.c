@@ -149,11 +149,16 @@ void vioapic_reset(struct vioapic *a)
     a->input = 0;
 }
 
-int vioapic_load(struct vioapic *a, const struct hvm_hw_vioapic *r)
+int vioapic_check(const struct hvm_hw_vioapic *r)
 {
     if (r->base_address != VIOAPIC_BASE || r->ioregsel > 0xff || r->id > ID_MASK)
         return refuse(-EINVAL, "IO-APIC at %#lx, register %#x, id %u", r->base_address, r->ioregsel,
                       r->id);
+    return 0;
+}
+
+void vioapic_load(struct vioapic *a, const struct hvm_hw_vioapic *r)
+{
     a->hw = *r;
     for (unsigned pin = 0; pin < PINS; pin++) {
         uint64_t *e = entry(a, pin);
@@ -162,7 +167,6 @@ int vioapic_load(struct vioapic *a, const struct hvm_hw_vioapic *r)
         if (!is_level(*e))
             *e &= ~(uint64_t)REMOTE_IRR;
     }
-    return 0;
 }
 
 void vioapic_resync(struct vioapic *a, uint64_t inputs)

@@ -33,7 +33,8 @@ void vioapic_eoi(struct vioapic *a, uint8_t vector);
 uint32_t vioapic_read(struct vioapic *a, uint32_t offset);
 void vioapic_write(struct vioapic *a, uint32_t offset, uint32_t val);
 
-/* A saved state. -EINVAL: it cannot be in that; nothing has changed then. */
-int must_check vioapic_load(struct vioapic *a, const struct hvm_hw_vioapic *r);
+/* A saved state: -EINVAL: no chip can be in that. And taking over one that it can be in. */
+int must_check vioapic_check(const struct hvm_hw_vioapic *r);
+void vioapic_load(struct vioapic *a, const struct hvm_hw_vioapic *r);
 /* After loading: the levels of all pins, from which edges are not taken. */
 void vioapic_resync(struct vioapic *a, uint64_t inputs);

@@ -313,16 +313,12 @@ void virq_save_pic(struct virqs *q, unsigned chip, struct hvm_hw_vpic *r)
     unlock(&q->lock);
 }
 
-int virq_load_pic(struct virqs *q, unsigned chip, const struct hvm_hw_vpic *r)
+void virq_load_pic(struct virqs *q, unsigned chip, const struct hvm_hw_vpic *r)
 {
-    int rc;
-
     lock(&q->lock);
-    rc = vpic_load(&q->pic, chip, r);
-    if (!rc)
-        resync(q);
+    vpic_load(&q->pic, chip, r);
+    resync(q);
     unlock(&q->lock);
-    return rc;
 }
 
 void virq_save_ioapic(struct virqs *q, struct hvm_hw_vioapic *r)
@@ -332,16 +328,12 @@ void virq_save_ioapic(struct virqs *q, struct hvm_hw_vioapic *r)
     unlock(&q->lock);
 }
 
-int virq_load_ioapic(struct virqs *q, const struct hvm_hw_vioapic *r)
+void virq_load_ioapic(struct virqs *q, const struct hvm_hw_vioapic *r)
 {
-    int rc;
-
     lock(&q->lock);
-    rc = vioapic_load(&q->ioapic, r);
-    if (!rc)
-        resync(q);
+    vioapic_load(&q->ioapic, r);
+    resync(q);
     unlock(&q->lock);
-    return rc;
 }
 
 void virq_save_isa(struct virqs *q, struct hvm_hw_isa_irqs *r)
@@ -351,15 +343,17 @@ void virq_save_isa(struct virqs *q, struct hvm_hw_isa_irqs *r)
     unlock(&q->lock);
 }
 
-int virq_load_isa(struct virqs *q, const struct hvm_hw_isa_irqs *r)
+int virq_check_isa(const struct hvm_hw_isa_irqs *r)
 {
-    if (r->pad[0] >> VIRQ_ISA)
-        return refuse(-EINVAL, "ISA lines %#lx", r->pad[0]);
+    return r->pad[0] >> VIRQ_ISA ? refuse(-EINVAL, "ISA lines %#lx", r->pad[0]) : 0;
+}
+
+void virq_load_isa(struct virqs *q, const struct hvm_hw_isa_irqs *r)
+{
     lock(&q->lock);
     q->source[VIRQ_MODEL] = r->pad[0] & ~NOT_MODEL;
     resync(q);
     unlock(&q->lock);
-    return 0;
 }
 
 void virq_save_pci(struct virqs *q, struct hvm_hw_pci_irqs *r)
@@ -369,13 +363,12 @@ void virq_save_pci(struct virqs *q, struct hvm_hw_pci_irqs *r)
     unlock(&q->lock);
 }
 
-int virq_load_pci(struct virqs *q, const struct hvm_hw_pci_irqs *r)
+void virq_load_pci(struct virqs *q, const struct hvm_hw_pci_irqs *r)
 {
     lock(&q->lock);
     memcpy(q->pci, r->pad, sizeof(q->pci));
     resync(q);
     unlock(&q->lock);
-    return 0;
 }
 
 void virq_save_link(struct virqs *q, struct hvm_hw_pci_link *r)
@@ -386,14 +379,18 @@ void virq_save_link(struct virqs *q, struct hvm_hw_pci_link *r)
     unlock(&q->lock);
 }
 
-int virq_load_link(struct virqs *q, const struct hvm_hw_pci_link *r)
+int virq_check_link(const struct hvm_hw_pci_link *r)
 {
     for (unsigned i = 0; i < VIRQ_LINKS; i++)
         if (r->route[i] >= VIRQ_ISA)
             return refuse(-EINVAL, "PCI link %u to ISA line %u", i, r->route[i]);
+    return 0;
+}
+
+void virq_load_link(struct virqs *q, const struct hvm_hw_pci_link *r)
+{
     lock(&q->lock);
     memcpy(q->route, r->route, sizeof(q->route));
     resync(q);
     unlock(&q->lock);
-    return 0;
 }

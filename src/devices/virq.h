@@ -81,14 +81,16 @@ int virq_acknowledge(struct virqs *q);
 /* A local APIC has seen the end of a level-triggered interrupt. */
 void virq_eoi(struct virqs *q, uint8_t vector);
 
-/* ---- saved state, by the public records; -EINVAL: nothing has changed ---- */
+/* ---- saved state, by the public records; vpic_check() and vioapic_check() are the others ---- */
+int must_check virq_check_isa(const struct hvm_hw_isa_irqs *r);
+int must_check virq_check_link(const struct hvm_hw_pci_link *r);
 void virq_save_pic(struct virqs *q, unsigned chip, struct hvm_hw_vpic *r);
-int must_check virq_load_pic(struct virqs *q, unsigned chip, const struct hvm_hw_vpic *r);
+void virq_load_pic(struct virqs *q, unsigned chip, const struct hvm_hw_vpic *r);
 void virq_save_ioapic(struct virqs *q, struct hvm_hw_vioapic *r);
-int must_check virq_load_ioapic(struct virqs *q, const struct hvm_hw_vioapic *r);
+void virq_load_ioapic(struct virqs *q, const struct hvm_hw_vioapic *r);
 void virq_save_isa(struct virqs *q, struct hvm_hw_isa_irqs *r);
-int must_check virq_load_isa(struct virqs *q, const struct hvm_hw_isa_irqs *r);
+void virq_load_isa(struct virqs *q, const struct hvm_hw_isa_irqs *r);
 void virq_save_pci(struct virqs *q, struct hvm_hw_pci_irqs *r);
-int must_check virq_load_pci(struct virqs *q, const struct hvm_hw_pci_irqs *r);
+void virq_load_pci(struct virqs *q, const struct hvm_hw_pci_irqs *r);
 void virq_save_link(struct virqs *q, struct hvm_hw_pci_link *r);
-int must_check virq_load_link(struct virqs *q, const struct hvm_hw_pci_link *r);
+void virq_load_link(struct virqs *q, const struct hvm_hw_pci_link *r);

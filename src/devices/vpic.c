@@ -271,7 +271,7 @@ void vpic_reset(struct vpic *p)
     p->chip[MASTER].is_master = 1;
 }
 
-int vpic_load(struct vpic *p, unsigned chip, const struct hvm_hw_vpic *r)
+int vpic_check(unsigned chip, const struct hvm_hw_vpic *r)
 {
     if (chip > SLAVE)
         return refuse(-EINVAL, "PIC %u: there are two", chip);
@@ -279,11 +279,15 @@ int vpic_load(struct vpic *p, unsigned chip, const struct hvm_hw_vpic *r)
         (r->init_state && !(r->init_state & INIT_STEP)))
         return refuse(-EINVAL, "PIC %u: master %u, priorities %u, vectors %#x", chip, r->is_master,
                       r->priority_add, r->irq_base);
+    return 0;
+}
+
+void vpic_load(struct vpic *p, unsigned chip, const struct hvm_hw_vpic *r)
+{
     p->chip[chip] = *r;
     p->chip[chip].elcr &= elcr_mask[chip];
     p->chip[chip].int_output = 0; /* follows from the rest */
     update(p);
-    return 0;
 }
 
 void vpic_resync(struct vpic *p, uint16_t inputs)

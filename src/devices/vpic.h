@@ -32,7 +32,8 @@ void vpic_write(struct vpic *p, unsigned chip, unsigned port, uint8_t val);
 uint8_t vpic_read_elcr(const struct vpic *p, unsigned chip);
 void vpic_write_elcr(struct vpic *p, unsigned chip, uint8_t val);
 
-/* A saved state of one chip. -EINVAL: no chip can be in it; nothing has changed then. */
-int must_check vpic_load(struct vpic *p, unsigned chip, const struct hvm_hw_vpic *r);
+/* A saved state: -EINVAL: no chip can be in that. And taking over one that it can be in. */
+int must_check vpic_check(unsigned chip, const struct hvm_hw_vpic *r);
+void vpic_load(struct vpic *p, unsigned chip, const struct hvm_hw_vpic *r);
 /* After loading: the levels of all inputs, from which edges are not taken. */
 void vpic_resync(struct vpic *p, uint16_t inputs);

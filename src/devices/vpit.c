@@ -436,12 +436,17 @@ static bool channel_ok(const struct hvm_hw_pit_channel *c)
            c->count_latched <= SECOND_BYTE && c->status_latched <= 1;
 }
 
-int vpit_load(struct vpit *p, const struct hvm_hw_pit *r)
+int vpit_check(const struct hvm_hw_pit *r)
 {
     for (unsigned i = 0; i < VPIT_CHANNELS; i++)
         if (!channel_ok(&r->channels[i]) || (i < 2 && !r->channels[i].gate))
             return refuse(-EINVAL, "PIT counter %u: count %u, mode %u, access %u", i,
                           r->channels[i].count, r->channels[i].mode, r->channels[i].rw_mode);
+    return 0;
+}
+
+void vpit_load(struct vpit *p, const struct hvm_hw_pit *r)
+{
     lock(&p->lock);
     for (unsigned i = 0; i < VPIT_CHANNELS; i++) {
         struct vpit_channel *c = &p->channel[i];
@@ -454,5 +459,4 @@ int vpit_load(struct vpit *p, const struct hvm_hw_pit *r)
     p->speaker = r->speaker_data_on & 1;
     arm(p);
     unlock(&p->lock);
-    return 0;
 }

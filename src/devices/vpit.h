@@ -32,5 +32,7 @@ void vpit_init(struct vpit *p, struct virqs *irqs, const uint64_t *timer_mode);
 void vpit_attach(struct vpit *p, struct vbus *ports);
 void vpit_stop(struct vpit *p);
 void vpit_save(struct vpit *p, struct hvm_hw_pit *r);
-/* -EINVAL: no chip can be in that state; nothing has changed. Counts begin anew. */
-int must_check vpit_load(struct vpit *p, const struct hvm_hw_pit *r);
+/* A saved state: -EINVAL: no chip can be in that. And taking over one that it can be in: its counts
+ * begin anew. */
+int must_check vpit_check(const struct hvm_hw_pit *r);
+void vpit_load(struct vpit *p, const struct hvm_hw_pit *r);

@@ -233,12 +233,17 @@ static void test_saved(void **state)
 
     virq_init(&q, &ops, NULL, true, true);
     messages = 0;
-    for (unsigned chip = 0; chip < 2; chip++)
-        assert_int_equal(virq_load_pic(&q, chip, &pic[chip]), 0);
-    assert_int_equal(virq_load_ioapic(&q, &ioapic), 0);
-    assert_int_equal(virq_load_pci(&q, &pci), 0);
-    assert_int_equal(virq_load_isa(&q, &isa), 0);
-    assert_int_equal(virq_load_link(&q, &link), 0);
+    for (unsigned chip = 0; chip < 2; chip++) {
+        assert_int_equal(vpic_check(chip, &pic[chip]), 0);
+        virq_load_pic(&q, chip, &pic[chip]);
+    }
+    assert_int_equal(vioapic_check(&ioapic), 0);
+    virq_load_ioapic(&q, &ioapic);
+    virq_load_pci(&q, &pci);
+    assert_int_equal(virq_check_isa(&isa), 0);
+    virq_load_isa(&q, &isa);
+    assert_int_equal(virq_check_link(&link), 0);
+    virq_load_link(&q, &link);
     assert_int_equal(messages, 0); /* all of it was sent before */
     assert_int_equal(virq_acknowledge(&q), 0x2a);
     end(10);
@@ -247,12 +252,13 @@ static void test_saved(void **state)
     assert_int_equal(messages, 1);
 
     isa.pad[0] = 0x10000;
-    assert_int_equal(virq_load_isa(&q, &isa), -EINVAL);
+    assert_int_equal(virq_check_isa(&isa), -EINVAL);
     isa.pad[0] = 0x0105; /* no device model's: the timer, the cascade, the clock */
-    assert_int_equal(virq_load_isa(&q, &isa), 0);
+    assert_int_equal(virq_check_isa(&isa), 0);
+    virq_load_isa(&q, &isa);
     assert_int_equal(q.source[VIRQ_MODEL], 0);
     link.route[0] = 16;
-    assert_int_equal(virq_load_link(&q, &link), -EINVAL);
+    assert_int_equal(virq_check_link(&link), -EINVAL);
 }
 
 #define T(f) cmocka_unit_test_setup(f, setup)
