@@ -139,8 +139,11 @@ static uint32_t processor_priority(const struct vlapic *l)
 
 int vlapic_pending(struct vlapic *l)
 {
-    int vector = highest_waiting(l);
+    int vector;
 
+    if (unlikely(__atomic_load_n(&l->timer_fired, __ATOMIC_SEQ_CST)))
+        vlapic_timer_due(l);
+    vector = highest_waiting(l);
     return vlapic_enabled(l) && vector >= 0 &&
                    ((uint32_t)vector & 0xf0) > (processor_priority(l) & 0xf0)
                ? vector

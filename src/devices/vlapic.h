@@ -69,6 +69,7 @@ struct vlapic {
     uint32_t errors;              /* [a] what ESR shows at its next write */
     bool waiting;                 /* [a] false: IRR is empty */
     struct timer timer;
+    bool timer_fired;      /* [a] its time has come; what follows is the vCPU's to do */
     uint64_t timer_from;   /* ns: when the count began */
     uint64_t tsc_deadline; /* 0: not armed */
 };
@@ -122,6 +123,7 @@ void vlapic_acknowledge(struct vlapic *l, uint8_t vector);
 /* vlapic_timer.c, for vlapic.c: registers of the timer were written. */
 void vlapic_timer_init(struct vlapic *l);
 void vlapic_timer_start(struct vlapic *l);
+void vlapic_timer_due(struct vlapic *l);
 void vlapic_timer_mode(struct vlapic *l, uint32_t old_lvt);
 uint32_t vlapic_timer_count(const struct vlapic *l);
 

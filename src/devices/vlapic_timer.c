@@ -2,7 +2,11 @@
 /* The timer of a virtual local APIC. A count runs in units of the bus clock times the divisor; what
  * is left of it follows from the time. Intel SDM vol. 3A, 11.5.4.
  *
+ * The registers are the vCPU's, and so is what follows from them: the handler, which runs on any
+ * CPU, only notes that the time has come, and the vCPU sees to it when it looks for interrupts.
+ *
  * A periodic timer whose ticks came too late to be told apart skips those that were missed. */
+#include "base/percpu.h"
 #include "devices/vlapic.h"
 #include "hw/ops.h"
 #include "lib/util.h"
@@ -46,11 +50,19 @@ static void fire(struct vlapic *l)
         vlapic_accept(l, (uint8_t)lvt(l), false);
 }
 
+/* It interrupts the CPU that the vCPU is on. */
+static void arm(struct vlapic *l, uint64_t ns)
+{
+    if (read_once(l->timer.cpu) != cpu_id())
+        timer_move(&l->timer, cpu_id());
+    timer_set(&l->timer, ns);
+}
+
 static void deadline_arm(struct vlapic *l)
 {
     uint64_t now = rdtsc(), left = l->tsc_deadline > now ? l->tsc_deadline - now : 0;
 
-    timer_set(&l->timer, left ? time_tsc_to_ns(now + min(left, STRETCH_MAX)) : time_now());
+    arm(l, left ? time_tsc_to_ns(now + min(left, STRETCH_MAX)) : time_now());
 }
 
 static void deadline_reached(struct vlapic *l)
@@ -66,20 +78,35 @@ static void deadline_reached(struct vlapic *l)
 static void fired(void *data)
 {
     struct vlapic *l = data;
-    uint64_t period, now = time_now();
 
+    __atomic_store_n(&l->timer_fired, true, __ATOMIC_SEQ_CST);
+    l->ops->wake(l);
+}
+
+/* The guest may have set it anew, or stopped it, since. */
+void vlapic_timer_due(struct vlapic *l)
+{
+    uint64_t period = period_ns(l), now = time_now();
+
+    __atomic_store_n(&l->timer_fired, false, __ATOMIC_SEQ_CST);
     if (is_deadline(lvt(l))) {
-        deadline_reached(l);
+        if (l->tsc_deadline)
+            deadline_reached(l);
+        return;
+    }
+    if (!period)
+        return;
+    if (now < l->timer_from + period) {
+        arm(l, l->timer_from + period);
         return;
     }
     fire(l);
     if ((lvt(l) & LVT_MODE) != LVT_PERIODIC)
         return;
-    period = period_ns(l);
     l->timer_from += period;
     if (now > l->timer_from + period) /* ticks were missed: go on from now */
         l->timer_from = now;
-    timer_set(&l->timer, l->timer_from + period);
+    arm(l, l->timer_from + period);
 }
 
 void vlapic_timer_init(struct vlapic *l)
@@ -94,7 +121,7 @@ void vlapic_timer_start(struct vlapic *l)
     timer_stop(&l->timer);
     l->timer_from = time_now();
     if (vlapic_get(l, VLAPIC_TMICT))
-        timer_set(&l->timer, l->timer_from + period_ns(l));
+        arm(l, l->timer_from + period_ns(l));
 }
 
 /* To and from TSC-deadline mode the timer is disarmed; between the others the count goes on. */

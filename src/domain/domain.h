@@ -284,6 +284,12 @@ static inline uint64_t domain_tsc_at(const struct domain *d, uint64_t ns)
 /* Sets or clears a reason not to run, and tells the scheduler. */
 void vcpu_pause_set(struct vcpu *v, enum vcpu_pause_bits bit);
 void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit);
+static inline bool vcpu_is_up(const struct vcpu *v)
+{
+    return !(__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST) & BIT(VCPU_DOWN_BIT));
+}
+/* Takes v down until another vCPU brings it up. After the last nobody could: the domain is off. */
+void vcpu_down(struct vcpu *v);
 /* Something happened for v: ends block or poll, and interrupts the CPU where it runs. */
 void vcpu_kick(struct vcpu *v);
 /* The same when an event channel became pending; a fully virtual guest may want an interrupt of its

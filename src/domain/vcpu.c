@@ -129,6 +129,22 @@ void vcpu_pause_clear(struct vcpu *v, enum vcpu_pause_bits bit)
     tell_scheduler(v);
 }
 
+void vcpu_down(struct vcpu *v)
+{
+    struct domain *d = v->domain;
+    struct vcpu *other;
+    bool last = true;
+
+    lock(&d->lock);
+    for_each_vcpu (d, other)
+        last = last && (other == v || !vcpu_is_up(other));
+    if (!last)
+        vcpu_pause_set(v, VCPU_DOWN_BIT);
+    unlock(&d->lock);
+    if (last)
+        domain_shutdown(d, SHUTDOWN_poweroff);
+}
+
 void vcpu_kick(struct vcpu *v)
 {
     /* The current vCPU too: it may be on its way out to block. */

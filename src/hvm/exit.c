@@ -55,6 +55,14 @@ void hvm_xsetbv_exit(struct vcpu *v)
 
 void hvm_halt_exit(struct vcpu *v)
 {
+    /* No interrupt will wake it, so it has gone for good, or until its next INIT. */
+    if (!(regs()->rflags & RFLAGS_IF) && !read_once(v->nmi_pending) &&
+        !read_once(v->hvm->init_pending)) {
+        vcpu_down(v);
+        if (read_once(v->hvm->sipi)) /* came before it was down */
+            vcpu_pause_clear(v, VCPU_DOWN_BIT);
+        return;
+    }
     vcpu_pause_set(v, VCPU_BLOCKED_BIT);
     /* What came before the bit was set would never clear it. */
     if (hvm_event_waits(v))

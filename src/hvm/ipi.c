@@ -58,8 +58,7 @@ static void startup(struct vcpu *v, uint32_t icr)
     if (!read_once(h->wait_for_sipi) && !read_once(h->init_pending))
         return;
     __atomic_store_n(&h->sipi, SIPI_CAME | (icr & 0xff), __ATOMIC_SEQ_CST);
-    if (read_once(h->wait_for_sipi))
-        vcpu_pause_clear(v, VCPU_DOWN_BIT);
+    vcpu_pause_clear(v, VCPU_DOWN_BIT);
 }
 
 void hvm_message(struct vcpu *v, uint32_t icr)

@@ -68,32 +68,15 @@ static long op_up(struct vcpu *v, uint64_t arg)
     return ready ? 0 : refuse(-EINVAL, "up: vCPU %u has no context", v->id);
 }
 
-static bool is_up(const struct vcpu *v)
-{
-    return !(__atomic_load_n(&v->pause, __ATOMIC_SEQ_CST) & BIT(VCPU_DOWN_BIT));
-}
-
 static long op_down(struct vcpu *v, uint64_t arg)
 {
-    struct domain *d = v->domain;
-    struct vcpu *other;
-    bool last = true;
-
-    lock(&d->lock);
-    for_each_vcpu (d, other)
-        last = last && (other == v || !is_up(other));
-    if (!last)
-        vcpu_pause_set(v, VCPU_DOWN_BIT);
-    unlock(&d->lock);
-    /* Nobody would be left to bring anybody up. */
-    if (last)
-        domain_shutdown(d, SHUTDOWN_poweroff);
+    vcpu_down(v);
     return 0;
 }
 
 static long op_is_up(struct vcpu *v, uint64_t arg)
 {
-    return is_up(v);
+    return vcpu_is_up(v);
 }
 
 static long op_send_nmi(struct vcpu *v, uint64_t arg)
@@ -122,7 +105,7 @@ static int move_info(struct vcpu *v, const struct vcpu_register_vcpu_info *a)
 
     if (v->info_registered)
         return refuse(-EINVAL, "vcpu_info of vCPU %u is registered", v->id);
-    if (v != current() && is_up(v))
+    if (v != current() && vcpu_is_up(v))
         return refuse(-EINVAL, "vcpu_info of vCPU %u, which is up", v->id);
     if (domain_get_writable(d, a->mfn, &m))
         return -EINVAL;
@@ -215,7 +198,7 @@ void vcpu_op_periodic_fired(void *data)
     struct vcpu *v = data;
     uint64_t period = read_once(v->period);
 
-    if (!period || !is_up(v))
+    if (!period || !vcpu_is_up(v))
         return;
     event_send_vcpu_virq(v, VIRQ_TIMER);
     timer_set(&v->periodic, time_now() + period);

@@ -200,7 +200,7 @@ long pv_update_va_mapping_otherdomain(uint64_t va, uint64_t pte, uint64_t flags,
     struct vcpu *v = current();
     uint64_t entry = pte;
     struct mm_target t;
-    mfn_t held;
+    mfn_t held = INVALID_MFN;
     int rc;
 
     if ((flags & UVMF_FLUSHTYPE_MASK) == UVMF_FLUSHTYPE_MASK)

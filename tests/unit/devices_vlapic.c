@@ -312,14 +312,49 @@ static void test_deadline(void **state)
     assert_int_equal(timer_next(), UINT64_MAX);
 }
 
+/* The handler runs anywhere, the registers are the vCPU's: what it set meanwhile counts. */
+static void test_set_anew_when_its_time_has_come(void **state)
+{
+    vlapic_write(&l, VLAPIC_TDCR, 0xb);
+    vlapic_write(&l, VLAPIC_LVT_TIMER, 0x41);
+    vlapic_write(&l, VLAPIC_TMICT, 100);
+    pass(1000);
+    assert_int_equal(wakes, 1);
+    vlapic_write(&l, VLAPIC_TMICT, 500); /* before it looked */
+    assert_int_equal(vlapic_pending(&l), -1);
+    pass(4999);
+    assert_int_equal(vlapic_pending(&l), -1);
+    pass(1);
+    assert_true(take(0x41));
+    vlapic_write(&l, VLAPIC_EOI, 0);
+    pass(1000000);
+    assert_int_equal(vlapic_pending(&l), -1);
+
+    vlapic_write(&l, VLAPIC_LVT_TIMER, 0x40042);
+    vlapic_set_deadline(&l, host_tsc + 1000);
+    pass(1000);
+    vlapic_set_deadline(&l, 0);
+    assert_int_equal(vlapic_pending(&l), -1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_after_reset), T(test_priorities), T(test_level_and_end),    T(test_send),
-        T(test_errors),      T(test_x2apic),     T(test_software_disable), T(test_destinations),
-        T(test_one_shot),    T(test_divisors),   T(test_periodic),         T(test_deadline),
+        T(test_after_reset),
+        T(test_priorities),
+        T(test_level_and_end),
+        T(test_send),
+        T(test_errors),
+        T(test_x2apic),
+        T(test_software_disable),
+        T(test_destinations),
+        T(test_one_shot),
+        T(test_divisors),
+        T(test_periodic),
+        T(test_deadline),
+        T(test_set_anew_when_its_time_has_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,13 +133,52 @@ static void test_sipi_before_the_stop(void **state)
     assert_int_equal(fx_hw.seg[EMUL_SEG_CS].base, 0x20000);
 }
 
+/* HLT without interrupts: such a vCPU is down, and so is the domain with its last. */
+static void test_halted_for_good(void **state)
+{
+    send(VLAPIC_ICR_STARTUP | 0x10, 2);
+    turn(second);
+    fx_v->pause = 0; /* it is up, as a builder leaves it */
+    cpu_local()->current = second;
+    cpu_local()->guest.rflags = RFLAGS_MBS | RFLAGS_IF;
+    hvm_halt_exit(second); /* sleeps */
+    assert_false(down(second));
+    cpu_local()->guest.rflags = RFLAGS_MBS;
+    second->nmi_pending = true;
+    hvm_halt_exit(second); /* something will wake it */
+    assert_false(down(second));
+    second->nmi_pending = false;
+    hvm_halt_exit(second);
+    assert_true(down(second));
+    assert_false(fx_d->shutting_down);
+    cpu_local()->current = fx_v;
+    send(0x50, 2);
+    assert_true(down(second));
+    send(VLAPIC_ICR_INIT | VLAPIC_ICR_ASSERT, 2);
+    assert_true(down(second));
+    send(VLAPIC_ICR_STARTUP | 0x20, 2);
+    assert_false(down(second));
+    turn(second);
+    assert_int_equal(fx_hw.seg[EMUL_SEG_CS].base, 0x20000);
+    vcpu_pause_set(second, VCPU_DOWN_BIT);
+    cpu_local()->guest.rflags = RFLAGS_MBS;
+    hvm_halt_exit(fx_v);
+    assert_true(fx_d->shutting_down);
+    assert_int_equal(fx_d->shutdown_code, SHUTDOWN_poweroff);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fx_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_destinations), T(test_lowest_priority_goes_to_one), T(test_nmi), T(test_a_start),
-        T(test_init_stops),   T(test_sipi_before_the_stop),
+        T(test_destinations),
+        T(test_lowest_priority_goes_to_one),
+        T(test_nmi),
+        T(test_a_start),
+        T(test_init_stops),
+        T(test_sipi_before_the_stop),
+        T(test_halted_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
