@@ -10,8 +10,8 @@
 #include "hypercall/ops.h"
 #include "lib/errno.h"
 
-#define INPUT_BYTES 128u /* a power of two */
-#define CHUNK       128u /* output between two looks for other work */
+#define INPUT_BYTES 4096u /* a power of two: some screens full that are pasted at once */
+#define CHUNK       128u  /* output between two looks for other work, or input at once */
 
 /* Characters that wait for domain 0. Indices run freely. */
 static struct lock input_lock = LOCK_INIT(RANK_CHIP, "console input");
@@ -67,14 +67,14 @@ static long console_write(struct vcpu *v, uint32_t count, uint64_t va)
 
 static long console_read(struct vcpu *v, uint32_t count, uint64_t va)
 {
-    char buf[INPUT_BYTES];
+    char buf[CHUNK];
     uint32_t start, n = 0;
 
     if (!v->domain->hardware)
         return refuse(-EPERM, "console read by domain %u", v->domain->id);
     lock(&input_lock);
     start = tail;
-    while (n < count && n < INPUT_BYTES && tail + n != head) {
+    while (n < count && n < CHUNK && tail + n != head) {
         buf[n] = input[(tail + n) % INPUT_BYTES];
         n++;
     }

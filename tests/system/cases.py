@@ -47,15 +47,18 @@ def case(name, not_on_xen="", soak=False):
 
 
 class Lab:
-    """What a case works with: the hypervisor under test, a scratch path, and the output so far."""
+    """What a case works with: the hypervisor under test, a scratch path, and the output so far, which
+    is also in a file."""
 
     def __init__(self, hv, scratch):
         self.hv = hv
         self.scratch = scratch  # prefix for files of this case
         self.output = ""
+        self._log = open(scratch + ".log", "w", buffering=1)
 
     def echo(self, text):
         self.output += text
+        self._log.write(text)
 
     def pc(self, test="", hv_args="", kernel_args="", modules=False, **rest):
         """A Machine that runs one test script; without kernel modules unless asked for."""
@@ -228,6 +231,20 @@ def console_input(lab):
             session.type(word + "\n")
             if not session.expect(f"test: domain 0 read '{word}'", 20, start):
                 return f"domain 0 did not read '{word}'"
+        ending = session.wait(30)
+        return "" if ending == machine.POWER_OFF else ending
+
+
+@case("console-paste", not_on_xen="keeps 128 characters of what domain 0 has not read yet")
+def console_paste(lab):
+    """More than domain 0 takes at once, typed at once."""
+    with lab.session(lab.pc("console")) as session:
+        if not session.expect("test: type a line", BOOT_SECONDS):
+            return "domain 0 did not start"
+        session.type("pasted " * 200 + "end\n")
+        if not session.expect("test: domain 0 read '(pasted ){200}end'", 20):
+            return "of what was pasted something is lost"
+        session.type("end\n")
         ending = session.wait(30)
         return "" if ending == machine.POWER_OFF else ending
 
