@@ -36,6 +36,10 @@ $(DOM0)/disk.img: tools/mkdom0 $(wildcard tools/dom0/*) $(DOM0)/initrd.img | bui
 	@echo "  DOM0    disk (the first time takes a minute or two)"
 	@tools/mkdom0 disk
 
+$(DOM0)/mirror.img: tools/mkmirror $(DOM0)/disk.img
+	@echo "  DOM0    mirror"
+	@tools/mkmirror
+
 setup: build/setup.stamp
 dom0: $(DOM0)/initrd.img $(DOM0)/disk.img
 
@@ -66,12 +70,14 @@ iso: build/setup.stamp
 
 # The same with the long cases: `make soak`.
 test-system-soak: build/setup.stamp
-	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs
+	@$(MAKE) -s --no-print-directory $(B)/argon dom0 guest-kernels $(DOM0)/root.squashfs \
+	    $(DOM0)/mirror.img
 	@tests/system/run --soak --hv $(B)/argon
 
 # A suite for tools/tally: needs what is made, and prints "N passed, N failed" last.
 test-system: build/setup.stamp
-	@$(MAKE) -s --no-print-directory $(B)/argon dom0 $(DOM0)/root.squashfs $(DOM0)/load.img
+	@$(MAKE) -s --no-print-directory $(B)/argon dom0 guest-kernels $(DOM0)/root.squashfs \
+	    $(DOM0)/load.img
 	@tests/system/run --hv $(B)/argon
 
 # Domain 0 under load alone, for as long as one likes.

@@ -61,10 +61,11 @@ def make_disk(bus):
 
 
 class Server:
-    """A web server on the loopback that has one file, /data, and counts who fetched it whole."""
+    """A web server on the loopback that has one file, /data, and counts who fetched it whole. What is
+    posted is answered by its SHA-256."""
 
-    def __init__(self):
-        self.data = os.urandom(HTTP_BYTES)
+    def __init__(self, size=HTTP_BYTES):
+        self.data = os.urandom(size)
         self.checksum = hashlib.sha256(self.data).hexdigest()
         self.fetched = 0
         outer = self
@@ -79,6 +80,12 @@ class Server:
                 self.end_headers()
                 self.wfile.write(outer.data)
                 outer.fetched += 1
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(hashlib.sha256(body).hexdigest().encode())
 
             def log_message(self, *_):
                 pass

@@ -14,6 +14,7 @@ import dataclasses
 import os
 import re
 import subprocess
+import threading
 
 import machine
 from cases import HV_ARGS, Case
@@ -26,6 +27,7 @@ HERE = os.path.join(machine.ROOT, "tests", "system")
 RECORD = os.path.join(HERE, "subcommands.xen")
 NOTES = os.path.join(HERE, "subcommands.notes")
 PAGE = os.path.join(machine.ROOT, "docs", "COMPATIBILITY.md")
+PAGE_LOCK = threading.Lock()
 BEGIN, END = "<!-- written by tests/system/subcommands.py -->", "<!-- to here -->"
 MOST_SHOWN = 12
 
@@ -78,10 +80,10 @@ def write_record(path, rows):
             file.write("\n".join([row.name] + [f"    {line}" for line in row.lines]) + "\n")
 
 
-def read_notes():
+def read_notes(path=NOTES):
     """{row: note}, from lines "row = note"."""
     notes = {}
-    with open(NOTES) as file:
+    with open(path) as file:
         for line in file.read().splitlines():
             if line and not line.startswith("#"):
                 name, _, note = line.partition(" = ")
@@ -131,16 +133,25 @@ def table(xen, argon, notes):
     return "\n".join(lines)
 
 
-def write_page(text):
+def split_page(begin):
+    """The page up to the mark, what is written by tests behind it, and the rest."""
     with open(PAGE) as file:
-        page = file.read()
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+        before, mark, rest = file.read().partition(begin)
+    text, end, after = rest.partition(END)
+    if not mark or not end:
         raise ValueError(f"{PAGE} has no place for the table")
-    if rest != f"\n\n{text}\n\n{end}{after}":
+    return before + mark, text, end + after
+
+
+def read_page(begin):
+    return split_page(begin)[1].strip()
+
+
+def write_page(begin, text):
+    before, old, after = split_page(begin)
+    if old.strip() != text:
         with open(PAGE, "w") as file:
-            file.write(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+            file.write(f"{before}\n\n{text}\n\n{after}")
 
 
 def archive(path):
@@ -183,7 +194,8 @@ def subcommands(lab):
     notes = {} if reference else read_notes()
     complaints += compare(xen, rows, notes)
     if not reference and not names:
-        write_page(table(xen, rows, notes))
+        with PAGE_LOCK:
+            write_page(BEGIN, table(xen, rows, notes))
     return "\n".join(complaints)
 
 

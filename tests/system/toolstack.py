@@ -2,18 +2,27 @@
 """Debian's toolstack as it is, in domain 0 on the disk image: the scripts of tests/system/tools say
 what it does. They come on the third disk, as a tar archive, and one is started from the root shell. The
 host's web server is the world that guests reach.
+
+A script says which row of the table in docs/COMPATIBILITY.md its next steps decide; a run that comes to
+its verdict writes its rows there, in the column of its hypervisor. Steps that fail on Xen are named in
+tests/system/toolstack.notes. PARTS="two 'cycles 3'" in the environment chooses parts of the script
+"guests", and nothing is written then.
 """
 
 import functools
 import os
+import re
 import subprocess
+import tempfile
 
 import machine
+import subcommands
 import tour
 from cases import HV_ARGS, Case
 
 CASES = []
 ROOT_DISK = "build/dom0/disk.img"  # domain 0's, and once more for guests
+MIRROR = "build/dom0/mirror.img"  # packages, for xen-create-image
 SHELL_SECONDS = 180
 SCRIPT_SECONDS = 1500  # on a busy machine; a tenth of it on an idle one
 BLOCK = 512
@@ -22,33 +31,104 @@ BLOCK = 512
 # Guests with several vCPUs take this emulator ten times as long then.
 COUNTED = ("-icount", "shift=1")
 
+NOTES = os.path.join(subcommands.HERE, "toolstack.notes")
+BEGIN = "<!-- written by tests/system/toolstack.py -->"
+HEAD = ["| what | Xen | Argon | test | note |", "|---|---|---|---|---|"]
 
-def archive(path):
-    """Writes the scripts to path, in whole blocks."""
-    here = os.path.join(machine.ROOT, "tests", "system", "tools")
-    subprocess.run(["tar", "-C", here, "-cf", path, "."], check=True)
+
+def archive(path, command):
+    """Writes the scripts to path, the attacks of tests/guest, and the command as a script "go", in
+    whole blocks."""
+    here = os.path.join(subcommands.HERE, "tools")
+    with open(os.path.join(here, "lives")) as file:
+        names = re.search('^attacks="([^"]*)"', file.read(), re.MULTILINE).group(1).split()
+    with tempfile.TemporaryDirectory() as scratch:
+        with open(os.path.join(scratch, "go"), "w") as file:
+            file.write(command)
+        subprocess.run(["tar", "-cf", path, "-C", here, ".", "-C", scratch, "go", "-C",
+                        os.path.join(machine.ROOT, "build", "guest"), "--transform",
+                        r"s,^\(.*\.elf\),attacks/\1,"] + [name + ".elf" for name in names],
+                       check=True)
     os.truncate(path, -(-os.path.getsize(path) // BLOCK) * BLOCK)
 
 
-def tools(lab, script, extra=()):
+def rows_of(output):
+    """{row: its steps that failed}, in the order in which the script came to them."""
+    rows, row = {}, None
+    for line in output.splitlines():
+        found = re.match(r"tools: (row|FAIL): (.*)", line)
+        if found and found.group(1) == "row":
+            row = rows.setdefault(found.group(2), [])
+        elif found and row is not None:
+            row.append(found.group(2))
+    return rows
+
+
+def write_rows(case, rows, reference, notes):
+    """Puts the rows of a case into the table: this hypervisor's column, the other as it was."""
+    with subcommands.PAGE_LOCK:
+        table = [re.split(r" *\| *", line)[1:-1]
+                 for line in subcommands.read_page(BEGIN).splitlines() if line not in HEAD]
+        known = {(row[3], row[0]): row[1:3] for row in table}
+        kept = [row for row in table if row[3] != case]
+        place = next((i for i, row in enumerate(table) if row[3] == case), len(kept))
+        new = []
+        for name, failed in rows.items():
+            columns = list(known.get((case, name), ["-", "-"]))
+            columns[0 if reference else 1] = "fails" if failed else "works"
+            new.append([name, *columns, case, notes.get(name, "")])
+        table = kept[:place] + new + kept[place:]
+        subcommands.write_page(BEGIN, "\n".join(
+            HEAD + [f"| {' | '.join(row)} |" for row in table]))
+
+
+def judge(case, rows, reference, write):
+    """What is wrong with the rows of a whole run."""
+    notes = subcommands.read_notes(NOTES)
+    if write:
+        write_rows(case, rows, reference, notes)
+    excused = notes if reference else {}
+    complaints = [f"{name}: {step}" for name, failed in rows.items() if name not in excused
+                  for step in failed]
+    complaints += [f"{name}: has a note, and works" for name, failed in rows.items()
+                   if name in excused and not failed]
+    return "\n".join(complaints)
+
+
+def tools(lab, script, parts="", mib=8, extra=(), memory="2G", disks=()):
+    chosen = os.environ.get("PARTS", "") if script == "guests" else ""
     disk = lab.scratch + ".tar"
-    archive(disk)
-    pc = machine.Machine(hv=lab.hv, hv_args=f"{HV_ARGS} dom0_mem=1G,max:1G",
+    pc = machine.Machine(hv=lab.hv, hv_args=f"{HV_ARGS} dom0_mem=1G,max:1G", memory=memory,
                          kernel_args="console=hvc0 root=/dev/vda rw",
-                         disks=(("virtio", ROOT_DISK), ("virtio", ROOT_DISK), ("virtio", disk)),
+                         disks=(("virtio", ROOT_DISK), ("virtio", ROOT_DISK), ("virtio", disk)) + disks,
                          nics=("virtio-net-pci",), extra=extra)
-    with tour.Server() as world, lab.session(pc) as session:
+    with tour.Server(mib << 20) as world:
+        archive(disk, f"export MIB={mib}\n"
+                f"exec /run/{script} {world.port} {world.checksum} {chosen or parts}\n")
+        return run(lab, pc, chosen)
+
+
+def run(lab, pc, chosen):
+    with lab.session(pc) as session:
         if not session.expect(r"root@argon[^#\n]*#", SHELL_SECONDS):
             return f"no root shell {session.errors()}".strip()
-        facts = f"{world.port} {world.checksum}"
-        session.type(f"tar -xf /dev/vdc -C /run && exec /run/{script} {facts}\n")
+        session.type("tar -xf /dev/vdc -C /run && . /run/go\n")
         ended = session.wait_end(SCRIPT_SECONDS)
-        failed = [line for line in session.output.splitlines() if "tools: FAIL" in line]
-        if failed or "tools: verdict: pass" not in session.output:
-            return "\n".join(failed) or f"no verdict ({ended})"
-        return "" if ended == machine.POWER_OFF else ended
+        if "tools: verdict: " not in session.output:
+            return f"no verdict ({ended})"
+        complaint = judge(os.path.basename(lab.scratch), rows_of(session.output),
+                          machine.is_reference(lab.hv), not chosen)
+        return complaint or ("" if ended == machine.POWER_OFF else ended)
 
 
-CASES.append(Case("toolstack", functools.partial(tools, script="guests", extra=COUNTED),
-                  soak=True))
-CASES.append(Case("toolstack-save", functools.partial(tools, script="save"), soak=True))
+def register(name, script="guests", soak=False, **rest):
+    CASES.append(Case(name, functools.partial(tools, script=script, **rest), soak=soak))
+
+
+register("toolstack", soak=True, extra=COUNTED)
+register("toolstack-guests", parts="two ends wild busy_disks channel grants 'cycles 5'", soak=True)
+register("toolstack-own-disk", parts="'own_disk 2' driver_domain", soak=True)
+register("toolstack-save", script="save", soak=True)
+register("toolstack-image", parts="image", disks=(("virtio", MIRROR),), soak=True)
+register("toolstack-long", parts="'own_disk 10' 'cycles 100' networks grants", mib=100, memory="6G",
+         soak=True)

@@ -82,6 +82,10 @@ extern shared_info_t *shared_info; /* mapped by guest_main() */
 extern char hypercall_page[4096];
 long hypercall_page_call(unsigned long nr, unsigned long a1, unsigned long a2);
 
+/* Not domain 0, but a guest of the toolstack: what is printed may be seen by nobody, so a test that
+ * does not pass ends as a crash. */
+extern bool unwatched;
+
 /* vcpu 0's vcpu_info: in shared_info until a test moves it. */
 extern vcpu_info_t *vcpu_info;
 

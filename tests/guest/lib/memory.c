@@ -107,6 +107,7 @@ long mmuext_addr(unsigned int cmd, unsigned long addr)
 
 void memory_init(void)
 {
+    unwatched = !(start_info->flags & SIF_INITDOMAIN);
     next_page = start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE;
     shared_info = hole_alloc();
     need_eq(

@@ -6,7 +6,8 @@
 
 void guest_main(void);
 
-static bool finished;
+static bool finished, passed;
+bool unwatched;
 unsigned int failures;
 char first_failure[400];
 
@@ -14,6 +15,8 @@ void machine_exit(void)
 {
     struct sched_shutdown reboot = {.reason = SHUTDOWN_reboot};
 
+    if (unwatched && !passed)
+        reboot.reason = SHUTDOWN_crash;
     for (;;)
         hc_sched_op(SCHEDOP_shutdown, &reboot);
 }
@@ -27,6 +30,7 @@ static void finish(const char *verdict, const char *reason)
         printf("Test result: %s: %s\n", verdict, reason);
     else
         printf("Test result: %s\n", verdict);
+    passed = strncmp(verdict, "PASS", 5) == 0;
     machine_exit();
 }
 
