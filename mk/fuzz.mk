@@ -24,9 +24,9 @@ $(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libargon.a
 	clang -fsanitize=fuzzer,address,undefined $(filter %.o,$^) $(FUZZ_LINK) -Wl,--start-group \
 	    $(B)/fuzz/libargon.a -Wl,--end-group -o $@
 
-$(B)/fuzz/world: $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard tests/sim/world*.c) \
+$(B)/fuzz/world $(B)/fuzz/shared: $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard tests/sim/world*.c) \
                    tests/sim/driver.c tests/sim/tlb_model.c)
-$(B)/fuzz/world: FUZZ_LINK = $(SIM_NO_WRAP)
+$(B)/fuzz/world $(B)/fuzz/shared: FUZZ_LINK = $(SIM_NO_WRAP)
 
 # A new corpus each time: what is found here is not kept. The last line counts the targets.
 fuzz-short: $(FUZZ_BIN)

@@ -34,6 +34,32 @@ sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave $(B)/sim/s
 	$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
 	$(B)/sim/sched
 
+# The same programs without sanitizers and optimised: the bulk of the calls. What fails here fails in
+# the other build too, by the same seed, and says more there.
+FAST_CFLAGS = $(filter-out -fsanitize% -fno-sanitize% -O1 -g,$(HOST_CFLAGS)) -O2 \
+              -Wno-maybe-uninitialized
+$(B)/fast/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FAST_CFLAGS) -c $< -o $@
+$(B)/fast/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FAST_CFLAGS) -c $< -o $@
+$(B)/fast/libargon.a: $(HOST_C:%.c=$(B)/fast/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+SIM_WRAP_random := buddy_alloc
+SIM_WRAP_whole  := buddy_alloc heap_alloc heap_zalloc heap_page heap_free heap_page_free
+FAST_OBJECTS_random := $(addprefix $(B)/fast/tests/sim/,random.o driver.o tlb_model.o)
+FAST_OBJECTS_whole  := $(patsubst %.c,$(B)/fast/%.o,$(wildcard tests/sim/world*.c)) \
+    $(addprefix $(B)/fast/tests/sim/,whole.o driver.o tlb_model.o)
+
+$(B)/fast/whole: $(FAST_OBJECTS_whole)
+$(B)/fast/random: $(FAST_OBJECTS_random)
+$(B)/fast/whole $(B)/fast/random: $(B)/fast/%: $(B)/fast/libargon.a
+	$(Q)$(CC) $(filter %.o,$^) -Wl,--start-group $< -Wl,--end-group \
+	    $(SIM_WRAP_$(@F):%=-Wl,--wrap=%) -lpthread -o $@
+
 # CPUs as threads, under ThreadSanitizer: fails on any data race.
 tsan: $(B)/sim/threads
 	$(B)/sim/threads --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
@@ -90,10 +116,11 @@ COV_O    := $(patsubst %.c,$(B)/cov/%.o,$(filter $(COV_DIRS:%=src/%/%),$(HOST_C)
 
 $(B)/cov/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(HOST_CFLAGS) --coverage -c $< -o $@
+	$(Q)$(CC) $(filter-out -O2,$(FAST_CFLAGS)) --coverage -c $< -o $@
 
-$(B)/cov/%: $(B)/sim/% $(COV_O)
-	$(Q)$(subst @,--coverage $(COV_O),$(file < $(B)/sim/$*.link)) -o $@
+$(B)/cov/whole $(B)/cov/random: $(B)/cov/%: $(B)/fast/% $(COV_O)
+	$(Q)$(CC) --coverage $(COV_O) $(filter-out $(COV_O),$(FAST_OBJECTS_$*)) -Wl,--start-group \
+	    $(B)/fast/libargon.a -Wl,--end-group $(SIM_WRAP_$*:%=-Wl,--wrap=%) -lpthread -o $@
 
 coverage: $(B)/cov/whole $(B)/cov/random
 	find $(B)/cov -name '*.gcda' -delete

@@ -93,7 +93,9 @@ static int parse_threshold(const char *value, struct threshold *t)
     if (*value)
         return -EINVAL;
     new.upper = max(new.upper, new.lower);
-    *t = new;
+    /* Others may be about to say something: by the old values or the new ones. */
+    write_once(t->lower, new.lower);
+    write_once(t->upper, new.upper);
     return 0;
 }
 
@@ -253,9 +255,9 @@ static void printf_like(1, 2) emit_format(const char *fmt, ...)
 static void printf_like(4, 0) print_at(const struct threshold *t, struct rate *r,
                                        enum log_level level, const char *fmt, va_list args)
 {
-    if (level >= t->upper)
+    if (level >= read_once(t->upper))
         return;
-    if (level >= t->lower) {
+    if (level >= read_once(t->lower)) {
         unsigned before = r->suppressed;
 
         if (!rate_allows(r))
@@ -290,7 +292,7 @@ void log_guest(enum log_level level, const char *fmt, ...)
 
 bool log_guest_enabled(enum log_level level)
 {
-    return level < guest_level.upper;
+    return level < read_once(guest_level.upper);
 }
 
 void log_key(const char *fmt, ...)

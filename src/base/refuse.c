@@ -75,10 +75,11 @@ void refuse_format(const struct refusal *r, char *buf, size_t len)
 
 void refuse_dump_ring(const struct refuse_ring *ring)
 {
-    uint32_t n = min(ring->next, (uint32_t)REFUSE_KEPT);
+    uint32_t end = read_once(ring->next), n = min(end, (uint32_t)REFUSE_KEPT);
     char text[200];
 
-    for (uint32_t i = ring->next - n; i != ring->next; i++) {
+    /* Its vCPU may run, and refusals come faster than text: those of now, no more. */
+    for (uint32_t i = end - n; i != end; i++) {
         refuse_format(&ring->entry[i % REFUSE_KEPT], text, sizeof(text));
         log_key("  %s", text);
     }

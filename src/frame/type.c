@@ -457,11 +457,15 @@ int frame_unpin(struct frame_owner *o, mfn_t m)
     rc = drop_run(o, &left);
     if (rc)
         return rc;
-    if (!f || !frame_owned_by(f, o))
+    /* A reference, or it may be another's, and pinned, when the pin is taken off. */
+    if (!f || ref_get(f, o, 0))
         return refuse(-EINVAL, "unpin: frame %lx does not belong to domain %u", m.n, o->domid);
-    if (!(__atomic_fetch_and(&f->type, ~TYPE_PINNED, __ATOMIC_SEQ_CST) & TYPE_PINNED))
-        return refuse(-EINVAL, "unpin: frame %lx is not pinned", m.n);
-    table_put(o, f);
+    if (__atomic_fetch_and(&f->type, ~TYPE_PINNED, __ATOMIC_SEQ_CST) & TYPE_PINNED) {
+        table_put(o, f);
+        ref_put(f);
+    } else {
+        rc = refuse(-EINVAL, "unpin: frame %lx is not pinned", m.n);
+    }
     ref_put(f);
-    return 0;
+    return rc;
 }

@@ -157,6 +157,7 @@ void mm_target_put(struct mm_target *t)
 
 int mm_vcpu_cpus(struct domain *d, uint64_t va, struct cpu_mask *out)
 {
+    const struct cpu_mask dirty = cpu_mask_read(&d->memory.dirty_cpus);
     unsigned long want[BITMAP_LONGS(MAX_VCPUS)] = {0};
     struct vcpu *v;
     int rc = guest_read(want, va, BITMAP_LONGS(d->max_vcpus) * sizeof(long));
@@ -165,8 +166,11 @@ int mm_vcpu_cpus(struct domain *d, uint64_t va, struct cpu_mask *out)
         return refuse(rc, "vCPU mask at %lx", va);
     bitmap_zero(out->bits, MAX_CPUS);
     /* A vCPU that moves meanwhile loads cr3 there, which drops all. */
-    for_each_vcpu (d, v)
-        if (bitmap_test(want, v->id) && bitmap_test(d->memory.dirty_cpus.bits, v->unit.cpu))
-            bitmap_set(out->bits, read_once(v->unit.cpu));
+    for_each_vcpu (d, v) {
+        unsigned cpu = read_once(v->unit.cpu);
+
+        if (bitmap_test(want, v->id) && bitmap_test(dirty.bits, cpu))
+            bitmap_set(out->bits, cpu);
+    }
     return 0;
 }

@@ -290,7 +290,8 @@ void sched_switched(struct sched_unit *prev)
 
     if (prev->idle)
         return;
-    waits = is_waiting(prev); /* a hint, and the last look: it may be gone when it is off */
+    /* A hint, and the last look: it may be gone when it is off. */
+    waits = read_once(prev->link.next) != &prev->link && !read_once(prev->parked);
     can = prev->can;
     /* Pairs with the acquire in unit_is_off: whoever loads the saved state sees all of it. */
     __atomic_store_n(&prev->running, false, __ATOMIC_RELEASE);

@@ -20,8 +20,8 @@ static const struct sim *sim;
 static const char *doing = "";
 
 struct script {
-    uint64_t *seed;
-    const char **what;
+    uint64_t *seed; /* NULL: mixed of the run's seed and the call's number */
+    uint64_t from;  /* that seed */
     unsigned long n;
 };
 
@@ -83,11 +83,10 @@ static void run(const struct script *s, unsigned long every)
     sim_calls = 0;
     sim->begin();
     while (sim_calls < s->n && !flaws) {
-        pvg_seed = s->seed[sim_calls++];
+        pvg_seed = s->seed ? s->seed[sim_calls] : mix(s->from, sim_calls);
+        sim_calls++;
         doing = "";
         sim->call();
-        if (s->what)
-            s->what[sim_calls - 1] = doing;
         if (sim_calls % every == 0 && !flaws)
             sim->audit();
     }
@@ -100,6 +99,16 @@ static void run(const struct script *s, unsigned long every)
 }
 
 /* ---- shrinking ---- */
+
+/* The seeds one by one, so that some can be left out. */
+static void write_out(struct script *s)
+{
+    if (s->seed)
+        return;
+    s->seed = malloc(s->n * sizeof(*s->seed));
+    for (unsigned long i = 0; i < s->n; i++)
+        s->seed[i] = mix(s->from, i);
+}
 
 /* Does the script fail, in a process of its own? */
 static bool fails(const struct script *s, unsigned long every)
@@ -120,8 +129,10 @@ static bool fails(const struct script *s, unsigned long every)
 /* Leaves out pieces, ever smaller ones, as long as the rest fails. */
 static void shrink(struct script *s)
 {
-    struct script t = {.seed = malloc(s->n * sizeof(*t.seed))};
+    struct script t;
 
+    write_out(s);
+    t = (struct script){.seed = malloc(s->n * sizeof(*t.seed))};
     for (unsigned long piece = s->n / 2; piece; piece /= 2) {
         for (unsigned long at = 0; at < s->n && s->n > 1;) {
             unsigned long n = at + piece < s->n ? piece : s->n - at;
@@ -206,10 +217,7 @@ int sim_main(const struct sim *s, int argc, char **argv)
         if (!read_script(script, &all))
             return 1;
     } else {
-        all.n = total;
-        all.seed = malloc(total * sizeof(*all.seed));
-        for (unsigned long i = 0; i < total; i++)
-            all.seed[i] = mix(seed, i);
+        all = (struct script){.n = total, .from = seed};
     }
     if (shortest && fails(&all, audit_every)) {
         shrink(&all);

@@ -25,6 +25,8 @@ const char *__tsan_default_suppressions(void)
 {
     return "race:guest_access\n"
            "race:hw_copy\n"
+           "race:op_copy_page\n"
+           "race:op_clear_page\n"
            "race:rate_allows\n"; /* how often a line is logged */
 }
 

@@ -69,7 +69,7 @@ static void call(void)
     for (unsigned i = 0; i < WORLD_DOMS; i++)
         if (world[i].d->pause_count && chance(3) && domain_unpause(world[i].d))
             sim_flaw("a pause that was counted was none");
-    world_focus = pvg_random(6);
+    world_focus = pvg_random(9);
     world_parallel = true;
     tlb_ipi = no_ipi;
     lock_spin_poll = tlb_serve;

@@ -12,6 +12,8 @@
 #include "cpu/traps.h"
 #include "event/event.h"
 #include "grant/grant.h"
+#include "hypercall/control.h"
+#include "hypercall/debug_keys.h"
 #include "hypercall/hypercall.h"
 #include "hypercall/ops.h"
 #include "hypercall/pirq.h"
@@ -19,19 +21,12 @@
 #include "memory/heap.h"
 #include "memory/map.h"
 #include "memory/tlb.h"
-#include "platform/ioapic.h"
-#include "platform/irq.h"
-#include "platform/lapic.h"
 #include "pv/internal.h"
 #include "start/cpus.h"
 #include "start/hooks.h"
 #include "time/clock.h"
 #include "time/timer.h"
 #include "tlb_model.h"
-
-#define IOAPIC 0xfec00000u
-#define LAPIC  0xfee00000u
-#define PINS   24u
 
 struct world_dom world[WORLD_DOMS];
 __thread struct world_dom *me;
@@ -138,29 +133,21 @@ void world_alone(void)
     lock_spin_poll = others_run;
 }
 
-static uint32_t ioapic_select, ioapic_reg[0x10 + 2 * PINS];
-
-static uint64_t ioapic_read(void *data, uint64_t at, unsigned size)
+/* An AMD processor that can do what guests ask for by MSRs. */
+static void processor(void)
 {
-    if (at != 0x10)
-        return ioapic_select;
-    return ioapic_select == 1 ? 0x20 | (PINS - 1) << 16
-                              : ioapic_reg[ioapic_select % ARRAY_SIZE(ioapic_reg)];
-}
+    static const uint32_t msrs[] = {MSR_SPEC_CTRL,    MSR_PRED_CMD,       MSR_TSC_AUX,
+                                    MSR_DR0_MASK,     MSR_DR1_MASK,       MSR_DR1_MASK + 1,
+                                    MSR_DR1_MASK + 2, MSR_KERNEL_GS_BASE, MSR_HWCR};
 
-static void ioapic_write(void *data, uint64_t at, unsigned size, uint64_t val)
-{
-    if (at == 0)
-        ioapic_select = (uint32_t)val;
-    else if (at == 0x10)
-        ioapic_reg[ioapic_select % ARRAY_SIZE(ioapic_reg)] = (uint32_t)val;
-}
-
-static void devices(void)
-{
-    host_mmio_add(LAPIC, 4096, (struct host_device){0});
-    host_mmio_add(IOAPIC, 4096, (struct host_device){ioapic_read, ioapic_write, NULL});
-    CHECK(!lapic_init(LAPIC) && !ioapic_add(1, IOAPIC, 0) && !irq_init());
+    host_cpuid_set(7, 0, (struct cpuid_leaf){0, 0x209c01a9, 0, 0x8c000000});
+    host_cpuid_set(0x80000008, 0, (struct cpuid_leaf){0x3030, 0x0100d000, 0, 0});
+    for (unsigned i = WORLD_CPUS; i-- > 0;) {
+        host_cpu_select(i);
+        for (unsigned k = 0; k < ARRAY_SIZE(msrs); k++)
+            host_msr_set(msrs[k], 0);
+    }
+    cpu_detect();
 }
 
 static void machine(void)
@@ -171,13 +158,14 @@ static void machine(void)
     frame_table_add_ram(mfn(256), mfn(max_mfn));
     host_tsc_step = 3;
     host_tsc = 1000000;
-    cpu_detect();
+    processor();
     clock_init_hz(1000000000);
     timer_start(&device);
     hv_l4 = heap_page();
     for (unsigned i = L4_HV_FIRST; i <= L4_HV_LAST; i++)
         hv_l4[i] = pte_make(mfn(0x1000 + i), PTE_P | PTE_RW | PTE_A | PTE_D);
-    devices();
+    CHECK(world_devices());
+    world_hvm_machine();
     world_alone();
     softirq_kick = no_kick;
     host_window_hook = window;
@@ -194,7 +182,7 @@ static void machine(void)
             domain_cpu_init();
     }
     domain_machine_shutdown = no_machine_end;
-    domain_crash_dump = NULL;
+    softirq_register(SOFTIRQ_CONSOLE, console_softirq);
 }
 
 /* ---- a domain ---- */
@@ -254,10 +242,20 @@ static void start_vcpu(struct world_dom *w, unsigned id)
     hypercall_vcpu_up(v);
 }
 
+/* Numbers in turn. Who is dead may have left frames that others map. */
+static domid_t free_id(void)
+{
+    static domid_t last;
+
+    do
+        last = last % 100 + 1;
+    while (frame_owner_known(last));
+    return last;
+}
+
 static void live(unsigned n)
 {
     static const unsigned vcpus[WORLD_DOMS] = {2, WORLD_VCPUS, 1, 2};
-    static domid_t next = 1;
     struct world_dom *w = &world[n];
     struct domain_config c = {
         .privileged = n == 0,
@@ -270,11 +268,7 @@ static void live(unsigned n)
     };
     struct vcpu *v;
 
-    if (n) /* who is dead may have left frames that others map */
-        while (frame_owner_known(next))
-            next = next % 100 + 1;
-    c.id = n ? next : 0;
-    next = n ? next % 100 + 1 : next;
+    c.id = n ? free_id() : 0;
     memset(w, 0, sizeof(*w));
     CHECK(!domain_create(&c, &w->d));
     __atomic_fetch_add(&w->d->refs, 1, __ATOMIC_RELAXED);
@@ -292,7 +286,8 @@ static void live(unsigned n)
     build_tables(w);
     for (unsigned i = 0; i < c.max_vcpus; i++) {
         CHECK(!vcpu_create(w->d, i, &v));
-        start_vcpu(w, i);
+        if (i == 0 || !chance(3)) /* else its kernel may start it */
+            start_vcpu(w, i);
     }
     lock(&w->d->pv->mmu);
     CHECK(frame_pin(&w->d->memory, w->mfn[PFN_L4], FRAME_L4) == 0);
@@ -355,11 +350,14 @@ static void kill_all(void)
     for (unsigned i = 0; i < WORLD_DOMS; i++)
         if (world[i].d)
             kill(&world[i]);
+    if (world_hvm.d)
+        kill(&world_hvm);
     for (unsigned cpu = 0; cpu < WORLD_CPUS; cpu++) {
         host_cpu_select(cpu);
         softirq_run();
     }
     kill_others();
+    world_devices_forget();
     if (read_once(heap_at_start) && world_heap_out(false) != heap_at_start) {
         sim_flaw("%u objects are lost from the heap", world_heap_out(true) - heap_at_start);
         heap_at_start = 0;
@@ -367,6 +365,17 @@ static void kill_all(void)
     if (free_at_start && buddy_free_frames() + heap_frames() != free_at_start)
         sim_flaw("%ld frames are lost",
                  (long)(free_at_start - buddy_free_frames() - heap_frames()));
+}
+
+/* Nobody of it can ever run again: tools have reset its vCPUs. */
+static bool is_useless(const struct domain *d)
+{
+    bool any = false;
+    const struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        any = any || v->initialised;
+    return d->shutting_down || d->state != DOMAIN_ALIVE || !any;
 }
 
 void world_revive(void)
@@ -381,11 +390,15 @@ void world_revive(void)
     if (world[0].d && world[0].d->shutting_down)
         kill_all(); /* the machine starts again */
     for (unsigned i = 0; i < WORLD_DOMS; i++)
-        if (world[i].d && (world[i].d->shutting_down || world[i].d->state != DOMAIN_ALIVE))
+        if (world[i].d && is_useless(world[i].d))
             kill(&world[i]);
+    if (world_hvm.d && is_useless(world_hvm.d))
+        kill(&world_hvm);
     for (unsigned i = 0; i < WORLD_DOMS; i++)
         if (!world[i].d)
             live(i);
+    if (!world_hvm.d)
+        CHECK(world_hvm_live(free_id()));
     world_may_fail = fail;
     depth = 0;
 }
@@ -423,7 +436,7 @@ static bool is_usable(const struct world_dom *w, const struct vcpu *v)
 /* Something for those that wait: an event that is none, the CPU's coming up, the end of a pause. */
 static void nudge(void)
 {
-    struct world_dom *w = any_dom();
+    struct world_dom *w = chance(8) ? &world_hvm : any_dom();
     struct vcpu *v = w->d->vcpu[pvg_random(w->d->max_vcpus)];
     uint32_t pause;
 
@@ -447,9 +460,15 @@ static void timers(void)
         timer_interrupt();
 }
 
+/* Softirqs may leave a fully virtual guest here, where the way out is another. */
 void world_exit(void)
 {
-    guest_exit_work();
+    if (softirq_pending())
+        softirq_run();
+    if (!world_parallel && !current()->domain->hvm && !softirq_pending())
+        guest_exit_work();
+    else if (!current()->domain->hvm && vcpu_event_pending(current()))
+        pv_deliver_event(current());
     me = world_of(current()->domain);
 }
 
@@ -474,7 +493,9 @@ bool world_choose(void)
     me = world_of(v->domain);
     if (vcpu_is_idle(v))
         nudge();
-    if (!me)
+    if (v->domain->hvm)
+        world_hvm_step();
+    if (!me || v->domain->hvm)
         return false;
     if (!is_usable(me, v)) {
         domain_crash(me->d, "it has lost its memory");
@@ -486,8 +507,9 @@ bool world_choose(void)
     r->cs = SEL_GUEST_CS64;
     r->ss = SEL_GUEST_SS;
     if (!v->pv->in_kernel)
-        pv_deliver_syscall(v, r);
-    world_exit();
+        world_user_step();
+    else
+        world_exit();
     return me && current() == v && v->pv->in_kernel;
 }
 
@@ -504,6 +526,8 @@ void world_begin(void)
     tlb_model_reset();
     /* Once and away again: what is made once for all does not count as lost at the end. */
     world_revive();
+    CHECK(!sysctl_tbuf_op(
+        &(struct xen_sysctl){.u.tbuf_op = {.cmd = XEN_SYSCTL_TBUFOP_set_size, .size = 1}}));
     kill_all();
     free_at_start = buddy_free_frames() + heap_frames();
     heap_at_start = world_heap_out(false);
@@ -517,6 +541,7 @@ void world_again(void)
     host_cpu_select(0);
     kill_all();
     memset(world, 0, sizeof(world));
+    world_hvm.d = NULL;
     world_revive();
 }
 

@@ -46,6 +46,7 @@ struct world_dom {
 };
 
 extern struct world_dom world[WORLD_DOMS];
+extern struct world_dom world_hvm;    /* the fully virtual one: d alone */
 extern __thread struct world_dom *me; /* whose vCPU is current */
 
 /* CPUs are threads: what this program knows of a domain may be wrong the next moment, so it judges
@@ -84,6 +85,8 @@ uint64_t put(const void *p, size_t n);
 uint64_t put_list(const void *p, size_t n);
 void *list_page(void);
 void *arg_at(uint64_t va);
+/* How many there were, without those in multicalls. */
+extern unsigned long world_calls;
 long hcall(unsigned op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3);
 /* The way out to the guest, here and now. */
 void world_exit(void);
@@ -121,8 +124,8 @@ unsigned world_heap_out(bool say);
 void world_heap_reset(void);
 void world_heap_old(void);
 
-/* The kind of call that all CPUs mostly make, of page tables, grants, events, control, CPUs, or
- * none of these: so they meet. */
+/* The room whose kind of call all CPUs mostly make, as world_step.c numbers them, or none of these:
+ * so they meet. */
 extern unsigned world_focus;
 /* One step of the CPU's kernel, of any kind; and figures of all steps. */
 void world_step(void);
@@ -135,4 +138,24 @@ struct world_kind {
 };
 /* Each ends with a weight of 0. */
 extern const struct world_kind world_memory_kinds[], world_grant_kinds[], world_event_kinds[],
-    world_control_kinds[], world_cpu_kinds[];
+    world_control_kinds[], world_cpu_kinds[], world_tools_kinds[], world_hvm_kinds[],
+    world_emulate_kinds[];
+/* What runs is user mode: one exception or system call of it. */
+void world_user_step(void);
+
+/* ---- devices (world_devices.c) ---- */
+#define WORLD_PCI_DEVICES 3u /* 00:01.0 and so on */
+#define WORLD_MSIX_TABLE  0xfe000000u
+bool world_devices(void);
+/* EFI's system table is there; 0: it is not, 2: it is none. */
+void world_efi(unsigned how);
+/* Something interrupts this CPU. */
+void world_interrupt(void);
+/* All domains are gone: so goes what domain 0 told of the machine. */
+void world_devices_forget(void);
+
+/* ---- the fully virtual domain (world_hvm.c) ---- */
+void world_hvm_machine(void);
+bool world_hvm_live(domid_t id);
+/* Its vCPU is current: one call. */
+void world_hvm_step(void);

@@ -27,7 +27,7 @@ domid_t any_domid(void)
     case 3:
         return DOMID_SELF;
     case 4:
-        return world_nursery();
+        return chance(2) || !world_hvm.d ? world_nursery() : world_hvm.d->id;
     default:
         return any_dom()->d ? any_dom()->d->id : 0;
     }
@@ -155,6 +155,7 @@ void scramble(void *p, size_t n)
 
 /* ---- arguments ---- */
 
+unsigned long world_calls;
 static __thread unsigned used; /* of the argument page, since the call's beginning */
 
 static uint64_t put_at(unsigned page, unsigned at, const void *p, size_t n)
@@ -212,6 +213,8 @@ static long call_on(struct vcpu *v)
         long rc;
 
         v->continued = false;
+        v->refusals.call = (uint32_t)r->rax; /* as the entry does */
+        __atomic_fetch_add(&world_calls, 1, __ATOMIC_RELAXED);
         rc = hypercall_call(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
         if (!v->continued) {
             world_exit();

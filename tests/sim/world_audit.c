@@ -167,6 +167,7 @@ static void audit_refs(struct domain *d)
     expected = 1 + mappings; /* the list's own */
     for (unsigned i = 0; i < WORLD_DOMS; i++)
         expected += world[i].d == d;
+    expected += world_hvm.d == d;
     for (unsigned i = 0; i < DOMAIN_WATCHDOGS; i++)
         expected += d->watchdog[i].armed;
     if (read_once(d->refs) != expected)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tools in domain 0 do to others (and others try): domctl, sysctl and platform_op with
- * arguments of all kinds, and domains that are made, half made, and destroyed by hypercalls. */
+/* What the tools in domain 0 do to others (and others try): domctl with arguments of all kinds, and
+ * domains that are made, half made, and destroyed by hypercalls. */
 #include <string.h>
 
 #include "hypercall/pirq.h"
@@ -105,7 +105,20 @@ static void aim(struct xen_domctl *op, unsigned cmd)
         op->u.sendtrigger.trigger = pvg_random(6);
         break;
     case XEN_DOMCTL_hypercall_init:
-        op->u.hypercall_init.gmfn = any_mfn(any_dom()).n;
+        op->u.hypercall_init.gmfn = any_mfn(chance(2) ? me : any_dom()).n;
+        break;
+    case XEN_DOMCTL_shadow_op:
+        op->u.shadow_op.op = chance(2) ? XEN_DOMCTL_SHADOW_OP_OFF : pvg_random(40);
+        break;
+    case XEN_DOMCTL_memory_mapping:
+        op->u.memory_mapping.first_mfn = chance(4) ? any_u64() : 0xa0;
+        op->u.memory_mapping.nr_mfns = pvg_random(4);
+        break;
+    case XEN_DOMCTL_set_address_size:
+        op->u.address_size.size = chance(2) ? 64 : pvg_random(70);
+        break;
+    case XEN_DOMCTL_subscribe:
+        op->u.subscribe.port = pvg_random(20);
         break;
     case XEN_DOMCTL_set_virq_handler:
         op->u.set_virq_handler.virq = pvg_random(24);
@@ -168,6 +181,75 @@ static long do_domctl(void)
     if (rc >= 0 && !privileged)
         world_flaw("an unprivileged domain has got domctl %u done", cmd);
     return rc;
+}
+
+/* The whole context of a vCPU is read, changed a little, and given back. It is longer than a page,
+ * so it takes both of vCPU 0's; the structure itself stands on the stack. */
+static long do_context(void)
+{
+    struct vcpu_guest_context *c = (void *)pvg_va(PFN_ARG);
+    uint64_t at = pvg_va(PFN_STACK) + 1024;
+    struct xen_domctl op = {.cmd = XEN_DOMCTL_getvcpucontext,
+                            .domain = any_domid(),
+                            .interface_version = XEN_DOMCTL_INTERFACE_VERSION};
+    struct world_dom *w = me;
+    long rc;
+
+    if (current()->id || !me->d->privileged)
+        return -EPERM;
+    op.u.vcpucontext.vcpu = pvg_random(3);
+    set_xen_guest_handle(op.u.vcpucontext.ctxt, (void *)c);
+    if (hw_copy_to_guest(at, &op, sizeof(op)))
+        return -EFAULT;
+    rc = hcall(__HYPERVISOR_domctl, at, 0, 0, 0);
+    if (rc || me != w || current()->id)
+        return rc;
+    if (chance(2))
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->debugreg[pvg_random(8)]) = any_u64();
+    if (chance(4))
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->ctrlreg[pvg_random(5)]) = any_u64();
+    if (chance(4))
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->event_callback_eip + 8 * pvg_random(3)) =
+            any_u64();
+    if (chance(6))
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->gdt_ents) = pvg_random(8000);
+    if (chance(4)) /* a segment that cannot be loaded */
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->user_regs.es + 8 * pvg_random(4)) =
+            pvg_random(0x10000);
+    op.cmd = chance(8) ? XEN_DOMCTL_getvcpucontext : XEN_DOMCTL_setvcpucontext;
+    if (hw_copy_to_guest(at, &op, sizeof(op)))
+        return -EFAULT;
+    return hcall(__HYPERVISOR_domctl, at, 0, 0, 0);
+}
+
+/* The leaves and MSRs of a policy, one changed, of a domain that is being made. */
+static long do_policy(void)
+{
+    struct xen_domctl op = {0};
+    uint64_t list = pvg_va(PFN_ARG + 2 * current()->id + 1), va;
+    xen_cpuid_leaf_t *leaf = list_page();
+    struct world_dom *w = me;
+    domid_t id = chance(4) ? any_domid() : world_nursery();
+    long rc;
+
+    memset(leaf, 0, PAGE_SIZE);
+    op.u.cpu_policy.nr_leaves = 150;
+    op.u.cpu_policy.nr_msrs = 2;
+    set_xen_guest_handle(op.u.cpu_policy.leaves, (void *)list);
+    set_xen_guest_handle(op.u.cpu_policy.msrs, (void *)(list + 150 * sizeof(*leaf)));
+    rc = domctl_of(&op, XEN_DOMCTL_get_cpu_policy, id, &va);
+    if (rc || me != w || !me->d->privileged)
+        return rc;
+    op.u.cpu_policy.nr_leaves = ((struct xen_domctl *)arg_at(va))->u.cpu_policy.nr_leaves;
+    leaf = list_page();
+    leaf += pvg_random(min(op.u.cpu_policy.nr_leaves, 150u) + 1);
+    if (chance(2))
+        leaf->a ^= 1u << pvg_random(32);
+    if (chance(2))
+        leaf->d ^= 1u << pvg_random(32);
+    if (chance(16))
+        leaf->leaf = (uint32_t)any_u64();
+    return domctl_of(&op, XEN_DOMCTL_set_cpu_policy, id, &va);
 }
 
 /* ---- a domain from its making to its end ---- */
@@ -311,75 +393,10 @@ static long do_nursery(void)
     return stages[nursery.stage++]();
 }
 
-/* ---- the rest of the tools' calls ---- */
-
-static long do_sysctl(void)
-{
-    struct xen_sysctl op;
-    uint8_t page[1024];
-    uint64_t list;
-    long rc;
-
-    scramble(&op, sizeof(op));
-    scramble(page, sizeof(page));
-    list = put_list(page, sizeof(page));
-    op.cmd = pvg_random(32);
-    op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    if (op.cmd == XEN_SYSCTL_debug_keys)
-        return -EPERM; /* some end the machine; others flood */
-    if (op.cmd == XEN_SYSCTL_readconsole) {
-        op.u.readconsole.count = pvg_random(PAGE_SIZE);
-        set_xen_guest_handle(op.u.readconsole.buffer, (char *)list);
-    } else if (op.cmd == XEN_SYSCTL_getdomaininfolist) {
-        op.u.getdomaininfolist.first_domain = (domid_t)pvg_random(20);
-        op.u.getdomaininfolist.max_domains = pvg_random(30);
-        set_xen_guest_handle(op.u.getdomaininfolist.buffer, (void *)list);
-    } else if (op.cmd == XEN_SYSCTL_getcpuinfo) {
-        op.u.getcpuinfo.max_cpus = pvg_random(20);
-        set_xen_guest_handle(op.u.getcpuinfo.info, (void *)list);
-    }
-    rc = hcall(__HYPERVISOR_sysctl, put(&op, sizeof(op)), 0, 0, 0);
-    return rc;
-}
-
-static long do_platform(void)
-{
-    struct xen_platform_op op;
-
-    scramble(&op, sizeof(op));
-    op.cmd = 17 + pvg_random(50);
-    op.interface_version = XENPF_INTERFACE_VERSION;
-    if (op.cmd == XENPF_enter_acpi_sleep)
-        return -EPERM;
-    return hcall(__HYPERVISOR_platform_op, put(&op, sizeof(op)), 0, 0, 0);
-}
-
-static long do_physdev(void)
-{
-    unsigned cmd = pvg_random(34);
-    uint8_t a[64];
-
-    scramble(a, sizeof(a));
-    if (chance(2)) {
-        struct physdev_map_pirq m = {.domid = any_domid(),
-                                     .type = (int)pvg_random(5),
-                                     .index = (int)pvg_random(20),
-                                     .pirq = chance(2) ? -1 : (int)pvg_random(20)};
-        struct physdev_unmap_pirq u = {.domid = any_domid(), .pirq = (int)pvg_random(20)};
-
-        cmd = chance(2) ? PHYSDEVOP_map_pirq : PHYSDEVOP_unmap_pirq;
-        if (cmd == PHYSDEVOP_map_pirq)
-            memcpy(a, &m, sizeof(m));
-        else
-            memcpy(a, &u, sizeof(u));
-    }
-    if (cmd == PHYSDEVOP_pci_device_add || cmd == PHYSDEVOP_manage_pci_add ||
-        cmd == PHYSDEVOP_manage_pci_add_ext)
-        return -EPERM; /* the machine's devices outlive its domains */
-    return hcall(__HYPERVISOR_physdev_op, cmd, put(a, sizeof(a)), 0, 0);
-}
-
 const struct world_kind world_control_kinds[] = {
-    {"domctl", do_domctl, 8},     {"nursery", do_nursery, 8}, {"sysctl", do_sysctl, 2},
-    {"platform", do_platform, 2}, {"physdev", do_physdev, 4}, {NULL, NULL, 0},
+    {"domctl", do_domctl, 8},
+    {"nursery", do_nursery, 8},
+    {"context", do_context, 1},
+    {"policy", do_policy, 1},
+    {NULL, NULL, 0},
 };

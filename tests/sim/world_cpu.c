@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kernels of the world do to their vCPUs: descriptor tables, traps, timers, waiting,
- * coming and going, and instructions that only a kernel on the bare machine may execute. */
+ * coming and going. */
 #include <string.h>
 
 #include "pv/internal.h"
@@ -151,58 +151,39 @@ static long do_iret(void)
     return hcall(__HYPERVISOR_iret, 0, 0, 0, 0);
 }
 
-static long do_fault(void)
-{
-    static const struct {
-        uint8_t n, code[8];
-    } list[] = {
-        {3, {0x0f, 0x20, 0xc0}}, /* mov %cr0,%rax */
-        {3, {0x0f, 0x22, 0xd8}}, /* mov %rax,%cr3 */
-        {3, {0x0f, 0x22, 0xe0}}, /* mov %rax,%cr4 */
-        {3, {0x0f, 0x20, 0xd8}}, /* mov %cr3,%rax */
-        {3, {0x0f, 0x21, 0xf8}}, /* mov %dr7,%rax */
-        {3, {0x0f, 0x23, 0xf8}}, /* mov %rax,%dr7 */
-        {2, {0x0f, 0x32}},       /* rdmsr */
-        {2, {0x0f, 0x30}},       /* wrmsr */
-        {2, {0x0f, 0xa2}},       /* cpuid */
-        {2, {0x0f, 0x06}},       /* clts */
-        {2, {0x0f, 0x09}},       /* wbinvd */
-        {2, {0x0f, 0x31}},       /* rdtsc */
-        {3, {0x0f, 0x01, 0xd1}}, /* xsetbv */
-        {3, {0x0f, 0x01, 0x38}}, /* invlpg */
-        {1, {0xec}},             /* in */
-        {1, {0xef}},             /* out */
-        {2, {0xf3, 0x6d}},       /* rep ins */
-        {2, {0xf3, 0x6e}},       /* rep outs */
-        {1, {0xf4}},             /* hlt */
-        {1, {0xfa}},             /* cli */
-        {2, {0xcd, 0x80}},       /* int $0x80 */
-        {7, {0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2}},
-    };
-    static const uint32_t msrs[] = {0xc0000080, 0xc0000100, 0xc0000101, 0x10, 0x1b, 0x277, 0x140};
-    struct regs *r = &cpu_local()->guest;
-    uint8_t code[16] = {0};
-
-    memcpy(code, list[pvg_random(ARRAY_SIZE(list))].code, 8);
-    if (chance(8))
-        scramble(code, sizeof(code));
-    r->rip = put(code, sizeof(code));
-    r->rax = any_u64();
-    r->rcx = chance(2) ? msrs[pvg_random(ARRAY_SIZE(msrs))] : any_u64();
-    r->rdx = chance(2) ? pvg_random(0x400) : any_u64();
-    r->rdi = r->rsi = any_va();
-    r->error_code = chance(8) ? pvg_random(0x10000) : 0;
-    r->entry_vector = chance(3) ? pvg_random(40) : VEC_GP;
-    if (r->entry_vector == VEC_PF)
-        write_cr2(any_va());
-    world_may_fail = true;
-    pv_handle_trap(r);
-    world_may_fail = false;
-    world_exit();
-    return 0;
-}
-
 /* ---- vCPUs ---- */
+
+/* A context for a vCPU that has none. It is longer than a page, so it takes both of vCPU 0's. */
+static long do_initialise(void)
+{
+    struct vcpu_guest_context *c = (void *)pvg_va(PFN_ARG);
+    const struct {
+        const void *field;
+        uint64_t val;
+    } word[] = {
+        {&c->flags, VGCF_in_kernel},
+        {&c->user_regs.rip, pvg_va(PFN_CODE)},
+        {&c->user_regs.rsp, pvg_va(PFN_STACK) + PAGE_SIZE},
+        {&c->user_regs.cs, SEL_GUEST_CS64},
+        {&c->kernel_sp, pvg_va(PFN_STACK) + PAGE_SIZE},
+        {&c->event_callback_eip, pvg_va(PFN_CODE)},
+        {&c->syscall_callback_eip, pvg_va(PFN_CODE)},
+        {&c->ctrlreg[3], me->mfn[chance(8) ? any_pfn() : PFN_L4].n << PAGE_SHIFT},
+        {&c->ctrlreg[1], chance(2) ? 0 : me->mfn[PFN_USER_L4].n << PAGE_SHIFT},
+    };
+    unsigned id = pvg_random(me->d->max_vcpus);
+    struct world_dom *w = me;
+    long rc;
+
+    if (current()->id)
+        return -EPERM;
+    memset(arg_at(pvg_va(PFN_ARG)), 0, PAGE_SIZE);
+    memset(arg_at(pvg_va(PFN_ARG + 1)), 0, PAGE_SIZE);
+    for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
+        *(uint64_t *)arg_at((uint64_t)(uintptr_t)word[i].field) = word[i].val;
+    rc = hcall(__HYPERVISOR_vcpu_op, VCPUOP_initialise, id, (uint64_t)(uintptr_t)c, 0);
+    return rc || me != w ? rc : hcall(__HYPERVISOR_vcpu_op, VCPUOP_up, id, 0, 0);
+}
 
 static long do_vcpu(void)
 {
@@ -229,6 +210,8 @@ static long do_vcpu(void)
         return hcall(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_time_memory_area, id,
                      put(a, sizeof(a)), 0);
     case 6:
+        if (!chance(4))
+            return do_initialise();
         return hcall(__HYPERVISOR_vcpu_op, VCPUOP_initialise, id, any_va(), 0);
     default:
         cmd = pvg_random(16);
@@ -266,7 +249,7 @@ static long do_sched(void)
     case 6: {
         struct sched_remote_shutdown a = {.domain_id = any_domid(), .reason = pvg_random(8)};
 
-        return chance(20)
+        return chance(8)
                    ? hcall(__HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, put(&a, sizeof(a)), 0, 0)
                    : -EPERM;
     }
@@ -351,15 +334,8 @@ static long do_multicall(void)
 }
 
 const struct world_kind world_cpu_kinds[] = {
-    {"gdt", do_gdt, 3},
-    {"ldt", do_ldt, 3},
-    {"descriptor", do_descriptor, 4},
-    {"traps", do_traps, 3},
-    {"iret", do_iret, 2},
-    {"fault", do_fault, 5},
-    {"vcpu", do_vcpu, 5},
-    {"sched", do_sched, 5},
-    {"misc", do_misc, 3},
-    {"multicall", do_multicall, 5},
+    {"gdt", do_gdt, 3},     {"ldt", do_ldt, 3},   {"descriptor", do_descriptor, 4},
+    {"traps", do_traps, 3}, {"iret", do_iret, 2}, {"vcpu", do_vcpu, 5},
+    {"sched", do_sched, 5}, {"misc", do_misc, 3}, {"multicall", do_multicall, 5},
     {NULL, NULL, 0},
 };

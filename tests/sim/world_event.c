@@ -95,7 +95,8 @@ static long do_bind(void)
         return op(EVTCHNOP_bind_ipi, &a, sizeof(a));
     }
     default: {
-        struct evtchn_bind_pirq a = {.pirq = pvg_random(20), .flags = pvg_random(2)};
+        struct evtchn_bind_pirq a = {.pirq = pvg_random(chance(4) ? 40 : 20),
+                                     .flags = pvg_random(2)};
 
         return op(EVTCHNOP_bind_pirq, &a, sizeof(a));
     }
@@ -192,6 +193,32 @@ static long do_scribble(void)
     return 0;
 }
 
+static void consume(struct vcpu *v, uint32_t port)
+{
+}
+
+/* The hypervisor's own end of a connection, as a device model's would have one. */
+static void own_port(void)
+{
+    static uint32_t port; /* of the fully virtual domain; 0: none */
+    static const struct domain *of;
+    struct domain *d = world_hvm.d;
+
+    if (world_parallel || !d || d->state != DOMAIN_ALIVE)
+        return;
+    if (of != d)
+        port = 0;
+    of = d;
+    if (!port && event_alloc_hypervisor_port(d, chance(8), any_domid(), consume, &port))
+        port = 0;
+    else if (port && chance(2))
+        event_notify_hypervisor_port(d, port);
+    else if (port) {
+        event_close_hypervisor_port(d, port);
+        port = 0;
+    }
+}
+
 /* From outside: interrupts and VIRQs at any moment. */
 static long do_raise(void)
 {
@@ -199,7 +226,13 @@ static long do_raise(void)
 
     if (!w->d || w->d->state != DOMAIN_ALIVE)
         return -ESRCH;
-    switch (pvg_random(3)) {
+    switch (pvg_random(5)) {
+    case 3:
+        world_interrupt();
+        break;
+    case 4:
+        own_port();
+        break;
     case 0:
         event_send_global_virq(pvg_random(24));
         break;

@@ -392,13 +392,18 @@ static long do_memory_op(void)
             .domid = any_domid(), .type = 1, .id = pvg_random(3), .nr_frames = pvg_random(5)};
 
         if (chance(8))
+            m.type = (uint16_t)pvg_random(6);
+
+        if (chance(8))
             m.frame = any_u64();
         if (!chance(4))
             set_xen_guest_handle(m.frame_list, (xen_pfn_t *)put_list(a, sizeof(a)));
         memcpy(a, &m, sizeof(m));
     } else if (cmd == XENMEM_claim_pages) {
-        struct xen_memory_reservation m = {.nr_extents = chance(2) ? 0 : pvg_random(400),
-                                           .domid = any_domid()};
+        struct xen_memory_reservation m = {.domid = any_domid()};
+
+        if (!chance(3)) /* of what it has, and may have */
+            m.nr_extents = chance(4) ? pvg_random(1000) : WORLD_FRAMES + pvg_random(30);
         memcpy(a, &m, sizeof(m));
     }
     va = put(a, sizeof(a));

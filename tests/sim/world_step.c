@@ -7,18 +7,20 @@
 #include "world.h"
 
 static const struct world_kind *const rooms[] = {
-    world_memory_kinds, world_grant_kinds, world_event_kinds, world_control_kinds, world_cpu_kinds};
+    world_memory_kinds, world_grant_kinds,   world_event_kinds, world_control_kinds,
+    world_cpu_kinds,    world_emulate_kinds, world_tools_kinds, world_hvm_kinds};
 
 unsigned world_focus;
 
 /* The tools are in domain 0; what others try is refused at the door. */
 static unsigned room_weight(unsigned room)
 {
-    static const unsigned weight[] = {10, 8, 6, 1, 5};
+    static const uint8_t weight[ARRAY_SIZE(rooms)] = {20, 16, 12, 2, 8, 6, 2, 1},
+                         tools[ARRAY_SIZE(rooms)] = {20, 16, 12, 20, 8, 6, 16, 6};
 
     if (world_parallel && room == world_focus)
-        return 100;
-    return room == 3 && me->d->privileged ? 12 : weight[room];
+        return 200;
+    return me->d->privileged ? tools[room] : weight[room];
 }
 
 #define KINDS 64u
@@ -87,6 +89,7 @@ void world_step(void)
 
 void world_report(void)
 {
+    printf("    %lu hypercalls\n", world_calls);
     for (unsigned i = 0; i < kinds; i++)
         printf("    %-12s %8lu done %8lu refused %6lu stopped\n", count[i].kind->name,
                count[i].done, count[i].refused, count[i].stopped);

@@ -64,6 +64,24 @@ static void ring_keeps_the_last(void **state)
     assert_non_null(strstr(host_log(), " 101  tests/unit/base_refuse.c"));
 }
 
+/* Its vCPU runs on another CPU, and its calls fail faster than text comes: the dump ended never. */
+static const char *refuses_meanwhile(uint32_t call)
+{
+    if (ring.next < 1000)
+        (void)fails(7, 0, 0);
+    return "call";
+}
+
+static void dump_of_a_ring_that_grows(void **state)
+{
+    uint32_t next = ring.next;
+
+    refuse_call_name = refuses_meanwhile;
+    refuse_dump_ring(&ring);
+    assert_in_range(ring.next, next, next + REFUSE_KEPT);
+    refuse_call_name = NULL;
+}
+
 static void without_vcpu(void **state)
 {
     refuse_current_ring = NULL;
@@ -87,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(record),
         cmocka_unit_test(ring_keeps_the_last),
+        cmocka_unit_test(dump_of_a_ring_that_grows),
         cmocka_unit_test(without_vcpu),
         cmocka_unit_test(names),
     };
