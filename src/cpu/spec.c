@@ -348,9 +348,12 @@ uint64_t spec_ctrl_guest_mask(void)
     return mask;
 }
 
-/* The cache is looked up with the address bits of the entry though it is not present; a PSE or
- * not-present entry of all zeros names frame 0, which Argon gives to nobody. */
+/* The cache is looked up with the address bits of the entry though it is not present, but with no
+ * more than it has: those above the processor's width may be lost on the way. An entry of all zeros
+ * names frame 0, which Argon gives to nobody. */
 bool spec_l1tf_pte_ok(uint64_t pte, paddr_t ram_end)
 {
-    return (pte & PTE_P) || (pte & PTE_ADDR_MASK) == 0 || (pte & PTE_ADDR_MASK) >= ram_end;
+    uint64_t named = pte & PTE_ADDR_MASK, seen = named & ((1ull << cpu_paddr_bits) - 1);
+
+    return (pte & PTE_P) || named == 0 || seen >= ram_end;
 }

@@ -4,8 +4,10 @@
  * Cause: state is saved and loaded lazily, by TS and by what is in use; one wrong guess shows the
  * keys of one process to another.
  * Steps: both vcpus fill x87, MMX, SSE and AVX registers with patterns of their own, yield, and
- * look; one with TS set, one that sets and clears it, one that lowers XCR0 in between. Verdict:
- * each always finds its own; never the other's. Options: dom0_max_vcpus=2
+ * look; one with TS set, one that sets and clears it, one that lowers XCR0 in between.
+ * Verdict: each always finds its own; never the other's.
+ *
+ * Options: dom0_max_vcpus=2
  */
 #include "lib/second.h"
 

@@ -7,7 +7,9 @@
  * write the complement of what each reads and write that back, but for the bases of segments and
  * our own debug features; from user mode one of each range.
  * Verdict: #GP or an answer, and what is the hypervisor's reads as before; time, system calls,
- * events and exceptions still work; user mode gets #GP. Options: guest_loglvl=none
+ * events and exceptions still work; user mode gets #GP.
+ *
+ * Options: guest_loglvl=none
  */
 #include "lib/guest.h"
 

@@ -166,6 +166,11 @@ static void l1tf_entries(void **state)
     assert_false(spec_l1tf_pte_ok(end - 0x1000, end));
     assert_true(spec_l1tf_pte_ok(end, end));
     assert_true(spec_l1tf_pte_ok(0x000ffffffffff000, end)); /* inverted, as Linux does */
+    /* Bits that the cache does not have do not save it. */
+    assert_false(spec_l1tf_pte_ok(0x1000 | 1ull << cpu_paddr_bits, end));
+    assert_false(spec_l1tf_pte_ok(0x1000 | 1ull << 51, end));
+    assert_false(spec_l1tf_pte_ok(1ull << 51, end));
+    assert_true(spec_l1tf_pte_ok(end | 1ull << 51, end));
 }
 
 static void thunks(void **state)
