@@ -13,12 +13,13 @@ INCLUDE := -Isrc -D__XEN_TOOLS__ -include lib/types.h
 COMMON  := -std=gnu11 -g -MMD -MP $(WARN) -fno-strict-aliasing -fno-common
 
 # The hypervisor: freestanding, linked at a fixed address outside the top 2 GiB (which belongs to
-# the guest kernel), so compiled position independent and with hidden symbols.
+# the guest kernel), so compiled position independent and with hidden symbols. No frame of a function
+# may step over the guard below a stack (hw/cpu_local.h).
 HV_CFLAGS := $(COMMON) -O2 $(INCLUDE) -ffreestanding -fpie -fvisibility=hidden \
              -mno-red-zone -mgeneral-regs-only -mpreferred-stack-boundary=3 -fno-stack-protector \
              -fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
              -mindirect-branch=thunk-extern -mindirect-branch-register \
-             -mfunction-return=thunk-extern -ffunction-sections
+             -mfunction-return=thunk-extern -ffunction-sections -Wframe-larger-than=3072
 
 # The same sources as an ordinary process: tests/host stands in for the instructions of src/hw/.
 HOST_CFLAGS := $(COMMON) -O1 -DARGON_HOST -Itests/host $(INCLUDE) \

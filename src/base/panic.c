@@ -82,7 +82,8 @@ void backtrace_print(uint64_t pc, uint64_t fp)
     for (unsigned n = 0; n < BACKTRACE_MAX; n++) {
         const uint64_t *frame = (const uint64_t *)fp;
 
-        if (fp < start || fp > end - 16 || fp % 8 || !frame[1])
+        if (fp < start || fp > end - 16 || fp % 8 || !cpu_block_has(fp) || !cpu_block_has(fp + 8) ||
+            !frame[1])
             break;
         print_code(frame[1]);
         if (frame[0] <= fp)

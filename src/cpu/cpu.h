@@ -34,6 +34,14 @@ void cpu_detect(void);
  * hidden page tables. The boot CPU also patches the code as spec_init() decided. */
 void cpu_init_tables(void);
 
+/* Maps the block of stacks of another CPU, zeroed, its guards left out; its cpu_local, or NULL if
+ * memory is short (then it may be called again). */
+struct cpu_local *cpu_stacks_make(unsigned cpu) must_check;
+/* Boot CPU, whose block is in the image: takes the guards out of it. */
+void cpu_stacks_guard(void);
+/* The name of the stack of this CPU whose guard `va` is in, or NULL. */
+const char *cpu_stacks_overflowed(uint64_t va);
+
 /* What RDTSCP and RDPID are to show on this CPU. */
 void cpu_tsc_aux_load(uint32_t value);
 

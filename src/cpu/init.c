@@ -175,10 +175,10 @@ static struct descriptor_page *descriptors_make(struct cpu_local *cpu)
     page->entry[(SEL_GUEST_CS64 - GDT_RESERVED_OFFSET) / 8] = DESC_RING3_CS64;
 
     page->tss.rsp[0] = (uintptr_t)&cpu->guest + sizeof(cpu->guest);
-    page->tss.ist[IST_NMI - 1] = block + 2 * PAGE_SIZE;
-    page->tss.ist[IST_DB - 1] = block + 3 * PAGE_SIZE;
-    page->tss.ist[IST_DF - 1] = block + 4 * PAGE_SIZE;
-    page->tss.ist[IST_MC - 1] = block + 5 * PAGE_SIZE;
+    page->tss.ist[IST_NMI - 1] = block + CPU_STACK_NMI * PAGE_SIZE;
+    page->tss.ist[IST_DB - 1] = block + CPU_STACK_DB * PAGE_SIZE;
+    page->tss.ist[IST_DF - 1] = block + CPU_STACK_DF * PAGE_SIZE;
+    page->tss.ist[IST_MC - 1] = block + CPU_STACK_MC * PAGE_SIZE;
     page->tss.iomap = sizeof(page->tss); /* no bitmap: every port access of a guest faults */
 
     tss = (uintptr_t)&page->tss;

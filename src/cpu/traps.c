@@ -126,6 +126,10 @@ void trap_nmi(struct regs *regs)
 
 void trap_double_fault(struct regs *regs)
 {
+    const char *stack = cpu_stacks_overflowed(read_cr2());
+
+    if (stack)
+        panic_at(regs, "the %s stack overflowed", stack);
     panic_at(regs, "double fault");
 }
 

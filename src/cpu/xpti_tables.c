@@ -55,7 +55,8 @@ static void show(uint64_t *l4, const void *p, uint64_t flags)
 
 uint64_t *xpti_tables_make(const void *descriptors, const void *stub, const void *scratch)
 {
-    static const uint8_t stack_pages[] = {1, 2, 3, 4, CPU_BLOCK_SIZE / PAGE_SIZE - 1};
+    static const uint8_t stack_ends[] = {CPU_STACK_NMI, CPU_STACK_DB, CPU_STACK_DF, CPU_STACK_MC,
+                                         CPU_BLOCK_PAGES};
     const char *block = (const char *)(cpu_local() + 1) - CPU_BLOCK_SIZE;
     uint64_t *l4 = page_or_panic();
 
@@ -64,8 +65,8 @@ uint64_t *xpti_tables_make(const void *descriptors, const void *stub, const void
     show(l4, stub, SHOW_TEXT);
     show(l4, cpu_idt, SHOW_RO);
     show(l4, descriptors, SHOW_RO);
-    for (unsigned i = 0; i < ARRAY_SIZE(stack_pages); i++)
-        show(l4, block + stack_pages[i] * PAGE_SIZE, SHOW_RW);
+    for (unsigned i = 0; i < ARRAY_SIZE(stack_ends); i++)
+        show(l4, block + (stack_ends[i] - 1) * PAGE_SIZE, SHOW_RW);
     /* The scratch words of all CPUs share pages; the stub is done with its word before it changes
      * tables, so here it may as well lie in a frame of this CPU's own. */
     show_frame(l4, (uintptr_t)scratch & PAGE_MASK, virt_to_mfn(page_or_panic()), SHOW_RW);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What sits at the top of each CPU's stack block: the way from the stack pointer to "this CPU".
  *
- * A block is CPU_BLOCK_SIZE bytes, aligned to its size:
- *     page 0-1  stack of NMI    page 2  of #DB    page 3  of #DF    page 4  of #MC
- *     up to the end: the primary stack, and on its top this structure. The guest's registers are
- *     saved in `guest`: RSP0 points at its end, so the processor pushes the frame right there.
+ * A block is CPU_BLOCK_SIZE bytes of addresses, aligned to their size:
+ *     page 1-2  stack of NMI    page 4  of #DB    page 6-7  of #DF    page 9-10  of #MC
+ *     page 12 up to the end: the primary stack, and on its top this structure. The guest's
+ * registers are saved in `guest`: RSP0 points at its end, so the processor pushes the frame right
+ * there. Below each stack is a page with nothing behind it: a stack that overflows meets it, and
+ * the page fault that finds no stack becomes #DF (cpu/stacks.c).
  *
  * Of each stack, the page that entries push to is mapped while a guest runs on hidden page tables
  * (cpu/xpti.c). */
@@ -12,10 +14,23 @@
 
 #include "hw/regs.h"
 
-#define CPU_BLOCK_ORDER 3
-#define CPU_BLOCK_SIZE  (PAGE_SIZE << CPU_BLOCK_ORDER)
+#define CPU_BLOCK_PAGES 16
+#define CPU_BLOCK_SIZE  (PAGE_SIZE * CPU_BLOCK_PAGES)
 
 #ifndef __ASSEMBLY__
+/* The pages without anything behind them, and the first page after each stack. */
+#define CPU_GUARDS    (1u << 0 | 1u << 3 | 1u << 5 | 1u << 8 | 1u << 11)
+#define CPU_STACK_NMI 3
+#define CPU_STACK_DB  5
+#define CPU_STACK_DF  8
+#define CPU_STACK_MC  11
+
+/* Is there something behind `va`, an address in a block? */
+static inline bool cpu_block_has(uint64_t va)
+{
+    return !(CPU_GUARDS >> (va % CPU_BLOCK_SIZE / PAGE_SIZE) & 1);
+}
+
 struct vcpu;
 
 struct cpu_local {

@@ -23,6 +23,9 @@
 #define HV_VA_START 0xffff800000000000ul
 #define HV_VA_END   0xffff880000000000ul /* first byte after */
 
+/* In slot 260: the stacks of each CPU but the first, CPU_BLOCK_SIZE for each (cpu/stacks.c). */
+#define STACKS_VA (HW_VA_VMAP + (64ul << 30))
+
 /* Frames at and above this do not exist as RAM. [I] after start-up. */
 extern uint64_t max_mfn;
 

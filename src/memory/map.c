@@ -11,7 +11,7 @@
 #include "memory/layout.h"
 #include "memory/tlb.h"
 
-#define VMAP_BYTES (64ul << 30)
+#define VMAP_BYTES (STACKS_VA - HW_VA_VMAP)
 
 uint64_t *hv_l4;
 

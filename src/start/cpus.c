@@ -35,6 +35,10 @@
 #define GIVE_UP_NS   (5000000 * US)
 #define XAPIC_ID_MAX 254u /* 255 means all */
 
+/* A CPU that starts makes its tables itself and has nobody to refuse to (docs/PANICS.md): so it is
+ * started only with several times the frames that it takes, whatever other CPUs take meanwhile. */
+#define CPU_START_FRAMES 1024u
+
 static uint64_t max_cpus = MAX_CPUS;
 static bool use_smt = true, no_smt;
 PARAM_UINT("maxcpus", max_cpus);
@@ -73,17 +77,17 @@ static int must_check make_memory(unsigned cpu)
 {
     struct cpu_local *local;
     void *percpu;
-    mfn_t block;
 
     if (cpu_locals[cpu])
         return 0;
+    if (buddy_free_frames() < CPU_START_FRAMES)
+        return -ENOMEM;
     percpu = heap_alloc(percpu_size());
-    if (!percpu || buddy_alloc(CPU_BLOCK_ORDER, 0, &block)) {
+    local = percpu ? cpu_stacks_make(cpu) : NULL;
+    if (!local) {
         heap_free(percpu);
         return -ENOMEM;
     }
-    memset(mfn_to_virt(block), 0, CPU_BLOCK_SIZE);
-    local = (struct cpu_local *)((char *)mfn_to_virt(block) + CPU_BLOCK_SIZE) - 1;
     percpu_init(cpu, percpu);
     local->id = cpu;
     local->percpu_offset = percpu_offset[cpu];

@@ -104,6 +104,7 @@ static void init_code start_memory(void)
     }
     memory_machphys_share();
     start_percpu();
+    cpu_stacks_guard();
     log_info("memory: %lu MiB free of %lu", buddy_free_frames() >> 8, max_mfn >> 8);
 }
 
