@@ -8,7 +8,7 @@
 #include "base/panic.h"
 #include "base/percpu.h"
 
-void (*lock_spin_poll)(void);
+void (*lock_spin_poll)(void) sealed;
 
 #if defined(ARGON_DEBUG) || defined(ARGON_HOST)
 

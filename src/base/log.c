@@ -45,8 +45,8 @@ static struct rate own_rate = {.tokens = RATE_BURST}, guest_rate = {.tokens = RA
 static bool console_to_ring;
 PARAM_BOOL("console_to_ring", console_to_ring);
 
-void (*log_ring_notify)(void);
-uint64_t (*log_clock)(void);
+void (*log_ring_notify)(void) sealed;
+uint64_t (*log_clock)(void) sealed;
 
 /* ---- thresholds ---- */
 

@@ -18,8 +18,8 @@
 #define BACKTRACE_MAX 32
 #define STOP_PAUSES   10000
 
-void (*panic_dump)(void);
-void (*panic_stop_others)(void);
+void (*panic_dump)(void) sealed;
+void (*panic_stop_others)(void) sealed;
 
 static uint32_t panicking; /* [a] CPU + 1 of the first */
 

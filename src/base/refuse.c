@@ -15,8 +15,8 @@
 extern struct refuse_site __start_refuse_sites[] __attribute__((weak));
 extern struct refuse_site __stop_refuse_sites[] __attribute__((weak));
 
-struct refuse_ring *(*refuse_current_ring)(void);
-const char *(*refuse_call_name)(uint32_t call);
+struct refuse_ring *(*refuse_current_ring)(void)sealed;
+const char *(*refuse_call_name)(uint32_t call)sealed;
 
 const char *errno_name(int error)
 {

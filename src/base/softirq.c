@@ -9,8 +9,8 @@ struct task_queue {
 };
 
 static DEFINE_PER_CPU(struct task_queue, task_queue);
-static void (*handlers[SOFTIRQ_COUNT])(void); /* [I] */
-void (*softirq_kick)(unsigned cpu);
+static void (*handlers[SOFTIRQ_COUNT])(void) sealed; /* [I] */
+void (*softirq_kick)(unsigned cpu) sealed;
 
 void softirq_register(enum softirq n, void (*fn)(void))
 {

@@ -8,7 +8,7 @@
 #include "base/percpu.h"
 #include "cpu/cpu.h"
 
-const struct trap_ops *trap_ops;
+const struct trap_ops *trap_ops sealed;
 
 struct fixup {
     int32_t from, to; /* relative to themselves */

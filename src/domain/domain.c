@@ -20,11 +20,11 @@
 
 struct domain *domain0;
 struct list domain_list = LIST_INIT(domain_list);
-const struct domain_part *domain_parts[DOMAIN_PARTS];
-void (*domain_machine_shutdown)(uint8_t code);
-void (*domain_crash_dump)(struct vcpu *v);
-void (*domain_suspended)(struct domain *d, uint32_t port);
-void (*domain_state_changed)(void);
+const struct domain_part *domain_parts[DOMAIN_PARTS] sealed;
+void (*domain_machine_shutdown)(uint8_t code) sealed;
+void (*domain_crash_dump)(struct vcpu *v) sealed;
+void (*domain_suspended)(struct domain *d, uint32_t port) sealed;
+void (*domain_state_changed)(void) sealed;
 
 /* [DOMLIST] */
 #define for_each_listed(d) list_for_each_entry (d, &domain_list, link)
@@ -198,8 +198,7 @@ static void owner_empty(struct frame_owner *o)
     }
 }
 
-/* [I] pv/ puts its fill_l4 and its own device rule in here at start-up. */
-struct frame_owner_ops domain_owner_ops = {
+static const struct frame_owner_ops domain_owner_ops = {
     .may_map_device = may_map_device,
     .empty = owner_empty,
 };

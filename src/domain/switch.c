@@ -15,8 +15,8 @@
 /* How many share a run queue's lock; by number, as caches are shared on most machines. */
 #define CPUS_PER_CLUSTER 8
 
-const struct guest_switch_ops *guest_switch_ops;
-const struct guest_memory_ops *guest_memory_hvm;
+const struct guest_switch_ops *guest_switch_ops sealed;
+const struct guest_memory_ops *guest_memory_hvm sealed;
 
 /* The idle "domain": owns the idle vCPUs, is in no list and has no memory. */
 static struct domain idle_domain = {.id = DOMID_IDLE, .refs = 1};

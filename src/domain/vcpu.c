@@ -158,7 +158,7 @@ void vcpu_kick(struct vcpu *v)
         softirq_kick(v->unit.cpu);
 }
 
-void (*vcpu_upcall_hvm)(struct vcpu *v);
+void (*vcpu_upcall_hvm)(struct vcpu *v) sealed;
 
 void vcpu_wake_for_event(struct vcpu *v)
 {

@@ -340,7 +340,8 @@ static void audit_count(void)
 
 void fifo_audit_init(void)
 {
-    static struct frame_audit_source source = {.name = "event channels", .count = audit_count};
+    static struct frame_audit_source source sealed = {.name = "event channels",
+                                                      .count = audit_count};
     static bool known;
 
     if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))

@@ -5,7 +5,7 @@
 #include "domain/guest_copy.h"
 #include "memory/heap.h"
 
-const struct event_pirq_ops *event_pirq_ops;
+const struct event_pirq_ops *event_pirq_ops sealed;
 
 /* Where the port of the PIRQ is kept; NULL if there is no page for it. */
 static uint32_t *slot(struct evtchn_table *t, unsigned pirq)

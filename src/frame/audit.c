@@ -28,7 +28,7 @@ struct tally {
 };
 
 static struct tally *tally; /* one a frame, during an audit */
-static struct frame_audit_source *sources;
+static struct frame_audit_source *sources sealed;
 static unsigned mistakes;
 
 /* mistake("fmt", ...) counts, and tells the first ones. */

@@ -14,7 +14,7 @@
 #include "frame/table.h"
 
 int frame_budget = 4096;
-bool (*frame_descriptor_ok)(uint64_t *desc);
+bool (*frame_descriptor_ok)(uint64_t *desc) sealed;
 
 /* ---- the use as writable, when it is not the straight case ---- */
 

@@ -435,7 +435,7 @@ static void audit_count(void)
 
 void grant_audit_init(void)
 {
-    static struct frame_audit_source source = {.name = "grants", .count = audit_count};
+    static struct frame_audit_source source sealed = {.name = "grants", .count = audit_count};
     static bool known;
 
     if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))

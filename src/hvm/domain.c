@@ -11,8 +11,8 @@
 #define MTRR_TYPE_WB     6u
 #define MTRR_ENABLED     0xc00u
 
-const struct hvm_ops *hvm_ops;
-long (*hvm_hypercall_call)(uint64_t op, const uint64_t args[6]);
+const struct hvm_ops *hvm_ops sealed;
+long (*hvm_hypercall_call)(uint64_t op, const uint64_t args[6]) sealed;
 
 static void audit_count(void)
 {
@@ -39,7 +39,7 @@ static void part_domain_free(struct domain *d)
 
 static int part_domain_init(struct domain *d, const struct domain_config *c)
 {
-    static struct frame_audit_source source = {.name = "p2m", .count = audit_count};
+    static struct frame_audit_source source sealed = {.name = "p2m", .count = audit_count};
     static bool known;
     struct hvm_domain *h;
 

@@ -62,7 +62,8 @@ sysctl_fn sysctl_sched_id, sysctl_getcpuinfo, sysctl_cputopoinfo, sysctl_numainf
 sysctl_fn sysctl_cpupool_op;
 /* sysctl_machine.c */
 sysctl_fn sysctl_cpu_hotplug, sysctl_page_offline_op, sysctl_pm_op, sysctl_livepatch_op;
-/* sysctl_trace.c */
+/* sysctl_trace.c; the first is trace_half_full's. */
+void sysctl_trace_half_full(void);
 sysctl_fn sysctl_tbuf_op;
 
 /* ---- domctl ---- */

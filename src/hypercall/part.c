@@ -18,7 +18,7 @@ static void audit_count(void)
 
 static int domain_init_part(struct domain *d, const struct domain_config *c)
 {
-    static struct frame_audit_source source = {.name = "vcpu_info", .count = audit_count};
+    static struct frame_audit_source source sealed = {.name = "vcpu_info", .count = audit_count};
     static bool known;
 
     if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))

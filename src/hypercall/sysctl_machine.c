@@ -14,7 +14,7 @@
 #define OF_STATE     0u     /* pm_op.cpuid: the deepest C-state, or the deepest of its variants */
 #define OF_SUBSTATE  1u
 
-const struct cpu_service_ops *cpu_service_ops;
+const struct cpu_service_ops *cpu_service_ops sealed;
 
 /* ---- processors ---- */
 

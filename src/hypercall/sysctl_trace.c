@@ -21,7 +21,7 @@ static unsigned info_order;
 static uint32_t events = TRC_ALL; /* wanted, whether tracing is on or off */
 static bool enabled;
 
-static void half_full(void)
+void sysctl_trace_half_full(void)
 {
     event_send_global_virq(VIRQ_TBUF);
 }
@@ -107,7 +107,6 @@ static long set_size(uint32_t pages)
     }
     info = mfn_to_virt(m);
     info_order = order;
-    trace_half_full = half_full;
     trace_cpus = cpus_present;
     share(info + head_words(), pages);
     return 0;

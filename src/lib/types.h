@@ -58,6 +58,13 @@ typedef uint64_t paddr_t; /* machine physical address */
 #define init_data section(".init.data")
 #endif
 
+/* For what is set once, while starting: read only from then on (memory_seal()). Upcalls are. */
+#ifdef ARGON_HOST
+#define sealed
+#else
+#define sealed section(".sealed")
+#endif
+
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  4096ul
 #define PAGE_MASK  (~(PAGE_SIZE - 1))

@@ -21,7 +21,7 @@
 #define PTE_KERNEL (PTE_P | PTE_A | PTE_D | PTE_G)
 
 extern char __image_start[], __image_end[], __text_start[], __stubs_end[], __rodata_end[];
-extern char __init_start[], __init_text_end[], __init_end[];
+extern char __init_start[], __init_text_end[], __init_end[], __sealed_start[], __sealed_end[];
 extern uint64_t boot_l4[], boot_l2[], boot_l2_image[];
 
 /* What must not be handed out: the image, modules, and what early_alloc took. */
@@ -244,6 +244,14 @@ void memory_give(paddr_t start, paddr_t end)
     end = ROUND_DOWN(end, PAGE_SIZE);
     if (start < end)
         buddy_add(mfn(start >> PAGE_SHIFT), mfn(end >> PAGE_SHIFT));
+}
+
+void memory_seal(void)
+{
+    unsigned level;
+
+    for (uint64_t va = (uintptr_t)__sealed_start; va < (uintptr_t)__sealed_end; va += PAGE_SIZE)
+        map_set(va, map_lookup(va, &level) & ~PTE_RW);
 }
 
 void memory_give_init(void)

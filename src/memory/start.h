@@ -10,6 +10,8 @@ void memory_start(size_t record);
 /* RAM that start-up needed and nobody needs any more (a module, .init): to the allocator. Whole
  * frames inside [start, end). */
 void memory_give(paddr_t start, paddr_t end);
+/* What is `sealed` (lib/types.h) becomes read only. */
+void memory_seal(void);
 /* The image's start-up part; the caller runs none of it any more. */
 void memory_give_init(void);
 /* A page of RAM below 640 KiB that nobody uses, 0: there is none. The first MiB is in no allocator.

@@ -20,7 +20,7 @@ static DEFINE_PER_CPU(uint32_t, tlb_stamp); /* clock of this CPU's last full flu
 static DEFINE_PER_CPU(struct flush_request,
                       flush_request) = {.lock = LOCK_INIT(RANK_FLUSH, "flush")};
 
-void (*tlb_ipi)(const struct cpu_mask *mask);
+void (*tlb_ipi)(const struct cpu_mask *mask) sealed;
 
 bool tlb_pcid;
 

@@ -25,7 +25,7 @@ static uint64_t read_counter(void)
     return mmio_read32(regs + HPET_COUNTER);
 }
 
-static struct clock_source source = {.name = "HPET", .bits = 32, .read = read_counter};
+static struct clock_source source sealed = {.name = "HPET", .bits = 32, .read = read_counter};
 
 static bool counts(void)
 {

@@ -28,7 +28,7 @@ struct vector_table {
 
 static DEFINE_PER_CPU(struct vector_table, vectors);
 static struct lock irq_table_lock = LOCK_INIT(RANK_CHIP, "vectors");
-static void (*fixed[256 - VECTOR_FIXED])(void); /* [I] */
+static void (*fixed[256 - VECTOR_FIXED])(void) sealed; /* [I] */
 
 static struct irq *gsis; /* [I] gsi_count of them */
 static unsigned gsi_count;

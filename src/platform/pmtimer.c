@@ -24,7 +24,7 @@ static uint64_t read_counter(void)
     return b;
 }
 
-static struct clock_source source = {.name = "ACPI PM timer", .hz = PMTIMER_HZ};
+static struct clock_source source sealed = {.name = "ACPI PM timer", .hz = PMTIMER_HZ};
 
 static bool counts(void)
 {

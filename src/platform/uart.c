@@ -60,7 +60,7 @@ static struct uart uarts[2] = {
 static char console_list[CONSOLE_LIST] = "com1,vga";
 PARAM_STRING("console", console_list);
 
-void (*uart_receive)(char c);
+void (*uart_receive)(char c) sealed;
 
 /* ---- options ---- */
 

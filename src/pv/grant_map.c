@@ -78,4 +78,4 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t m, uint32_t flags, ui
 
 static const struct grant_map_ops ops = {.map = map, .unmap = unmap};
 
-const struct grant_map_ops *grant_map_ops_pv = &ops;
+const struct grant_map_ops *grant_map_ops_pv sealed = &ops;

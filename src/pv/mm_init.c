@@ -34,7 +34,7 @@ static void count(void)
 
 void pv_mm_init(void)
 {
-    static struct frame_audit_source source = {.name = "PV vCPUs", .count = count};
+    static struct frame_audit_source source sealed = {.name = "PV vCPUs", .count = count};
 
     frame_audit_register(&source);
     frame_descriptor_ok = pv_descriptor_ok;

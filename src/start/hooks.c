@@ -25,6 +25,7 @@
 #include "start/cpus.h"
 #include "start/watchdog.h"
 #include "time/timer.h"
+#include "time/trace.h"
 
 #include "base/param.h"
 
@@ -197,6 +198,7 @@ void hooks_init_domains(void)
     domain_crash_dump = crash_dump;
     domain_suspended = suspended;
     domain_state_changed = state_changed;
+    trace_half_full = sysctl_trace_half_full;
     refuse_current_ring = current_ring;
     refuse_call_name = hypercall_name;
     pv_mm_init();

@@ -139,6 +139,14 @@ static void init_code start_time(void)
         log_warn("the machine's clock shows a time that cannot be");
 }
 
+/* Nothing of start-up runs from here on. */
+static noreturn noinline void start_over(void)
+{
+    memory_seal();
+    memory_give_init();
+    cpu_enter_idle();
+}
+
 void init_code start_main(uint32_t magic, uint32_t info)
 {
     boot_read(magic, info);
@@ -162,5 +170,5 @@ void init_code start_main(uint32_t magic, uint32_t info)
     display_release();
     if (domain_unpause(domain0))
         fatal("domain 0 cannot be started");
-    cpu_enter_idle();
+    start_over();
 }

@@ -29,7 +29,7 @@ static uint64_t timeout = TIMEOUT_DEFAULT;
 PARAM_BOOL("watchdog", wanted);
 PARAM_UINT("watchdog_timeout", timeout);
 
-void (*watchdog_send_nmi)(unsigned cpu) = lapic_send_nmi;
+void (*watchdog_send_nmi)(unsigned cpu) sealed = lapic_send_nmi;
 
 static unsigned next_cpu(unsigned cpu)
 {

@@ -27,7 +27,7 @@ static DEFINE_PER_CPU(struct trace_ring, trace_ring);
 
 uint32_t trace_events;
 struct cpu_mask trace_cpus;
-void (*trace_half_full)(void);
+void (*trace_half_full)(void) sealed;
 
 static struct t_buf *header(const struct trace_ring *r)
 {

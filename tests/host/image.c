@@ -13,6 +13,8 @@ asm(".bss\n"
     "symbol __stubs_end\n"
     " .skip 3 * 4096\n"
     "symbol __rodata_end\n"
+    "symbol __sealed_start\n .skip 1 * 4096\n"
+    "symbol __sealed_end\n"
     " .skip 2 * 4096\n" /* .data */
     "symbol __init_start\n .skip 2 * 4096\n"
     "symbol __init_text_end\n .skip 1 * 4096\n"

@@ -23,7 +23,7 @@
 #define RECORD 32u
 
 extern char __image_start[], __image_end[], __text_start[], __stubs_end[], __rodata_end[];
-extern char __init_start[], __init_text_end[], __init_end[];
+extern char __init_start[], __init_text_end[], __init_end[], __sealed_start[], __sealed_end[];
 extern uint64_t boot_l4[], boot_l2[], boot_l2_image[];
 
 static void ram(paddr_t start, paddr_t end, uint32_t type)
@@ -333,18 +333,23 @@ static void given_back(void **state)
     memory_give(10 * MIB - PAGE_SIZE + 1, 10 * MIB - 1);
     assert_int_equal(buddy_free_frames(), free + (2 * MIB >> PAGE_SHIFT) - 2);
 
-    /* The part for start-up: mapped nowhere, and free. */
+    /* What is sealed can still be read; the part for start-up is mapped nowhere, and free. */
     for (const char *p = __image_start; p < __image_end; p += PAGE_SIZE)
         if (map_frame((uintptr_t)p, mfn((IMAGE + (paddr_t)(p - __image_start)) >> PAGE_SHIFT),
-                      PTE_P))
+                      PTE_P | PTE_RW))
             fail();
     free = buddy_free_frames();
+    memory_seal();
     memory_give_init();
     assert_int_equal(buddy_free_frames(), free + (uint64_t)(__init_end - __init_start) / PAGE_SIZE);
     for (const char *p = __image_start; p < __image_end; p += PAGE_SIZE) {
         bool init = p >= __init_start && p < __init_end;
+        bool sealed_page = p >= __sealed_start && p < __sealed_end;
 
-        assert_int_equal(map_lookup((uintptr_t)p, &level) & PTE_P, !init);
+        assert_int_equal(map_lookup((uintptr_t)p, &level) & (PTE_P | PTE_RW), init ? 0
+                                                                              : sealed_page
+                                                                                  ? PTE_P
+                                                                                  : PTE_P | PTE_RW);
         assert_int_equal(buddy_is_free(mfn((IMAGE + (paddr_t)(p - __image_start)) >> PAGE_SHIFT)),
                          init);
     }
