@@ -124,13 +124,13 @@ void lock_init(struct lock *l, enum lock_rank rank, const char *name)
     *l = (struct lock)LOCK_INIT(rank, name);
 }
 
-void lock(struct lock *l)
+locks_unchecked void lock(struct lock *l)
 {
     check_order(l, false);
     acquire(l);
 }
 
-bool lock_try(struct lock *l)
+locks_unchecked bool lock_try(struct lock *l)
 {
     /* Pairs with the release in unlock, as in acquire(). */
     uint32_t mine = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE);
@@ -144,7 +144,7 @@ bool lock_try(struct lock *l)
     return true;
 }
 
-void unlock(struct lock *l)
+locks_unchecked void unlock(struct lock *l)
 {
     note_released(l);
     l->owner = 0;
@@ -156,7 +156,7 @@ bool lock_held(const struct lock *l)
     return read_once(l->owner) == (int16_t)(cpu_id() + 1);
 }
 
-void lock_pair(struct lock *a, struct lock *b)
+locks_unchecked void lock_pair(struct lock *a, struct lock *b)
 {
     struct lock *first = a < b ? a : b, *second = a < b ? b : a;
 
@@ -167,7 +167,7 @@ void lock_pair(struct lock *a, struct lock *b)
     acquire(second);
 }
 
-void unlock_pair(struct lock *a, struct lock *b)
+locks_unchecked void unlock_pair(struct lock *a, struct lock *b)
 {
     unlock(a);
     if (a != b)

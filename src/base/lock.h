@@ -9,7 +9,7 @@
  * lock_pair, in the order of addresses). Debug builds check. */
 #pragma once
 
-#include "lib/types.h"
+#include "base/panic.h"
 
 /* The one order. Outer first. */
 enum lock_rank {
@@ -43,7 +43,29 @@ enum lock_rank {
     RANK_COUNT,
 };
 
-struct lock {
+/* What clang checks (-Wthread-safety): on each path through a function the locks that it takes are
+ * given back, once, unless it says here that it takes, tries, drops or needs one. A function that
+ * returns with the lock of an object that it finds cannot say so: it is `locks_unchecked`, and its
+ * callers use lock_assert(). */
+#ifdef __clang__
+#define lockable          __attribute__((capability("lock")))
+#define takes_lock(...)   __attribute__((acquire_capability(__VA_ARGS__)))
+#define tries_lock(...)   __attribute__((try_acquire_capability(true, __VA_ARGS__)))
+#define drops_lock(...)   __attribute__((release_capability(__VA_ARGS__)))
+#define needs_lock(...)   __attribute__((requires_capability(__VA_ARGS__)))
+#define asserts_lock(...) __attribute__((assert_capability(__VA_ARGS__)))
+#define locks_unchecked   __attribute__((no_thread_safety_analysis))
+#else
+#define lockable
+#define takes_lock(...)
+#define tries_lock(...)
+#define drops_lock(...)
+#define needs_lock(...)
+#define asserts_lock(...)
+#define locks_unchecked
+#endif
+
+struct lockable lock {
     uint32_t ticket;  /* [a] next ticket to hand out */
     uint32_t serving; /* [a] */
     uint8_t rank;
@@ -57,13 +79,17 @@ struct lock {
     }
 
 void lock_init(struct lock *l, enum lock_rank rank, const char *name);
-void lock(struct lock *l);
-bool lock_try(struct lock *l) must_check;
-void unlock(struct lock *l);
+void lock(struct lock *l) takes_lock(l);
+bool lock_try(struct lock *l) must_check tries_lock(l);
+void unlock(struct lock *l) drops_lock(l);
 bool lock_held(const struct lock *l); /* by this CPU */
+static inline void lock_assert(const struct lock *l) asserts_lock(l)
+{
+    ASSERT(lock_held(l));
+}
 /* Two locks of one rank; a == b takes it once. */
-void lock_pair(struct lock *a, struct lock *b);
-void unlock_pair(struct lock *a, struct lock *b);
+void lock_pair(struct lock *a, struct lock *b) takes_lock(a, b);
+void unlock_pair(struct lock *a, struct lock *b) drops_lock(a, b);
 /* From panic only: makes the lock free whoever holds it. */
 void lock_break(struct lock *l);
 

@@ -208,7 +208,7 @@ static void show_new(void)
 
 /* Whether the ring and the consoles are ours now; else this CPU holds them further down its
  * stack. */
-static bool log_enter(void)
+static locks_unchecked bool log_enter(void) tries_lock(&log_lock)
 {
     if (lock_held(&log_lock))
         return false;

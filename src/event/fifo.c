@@ -304,7 +304,7 @@ void fifo_destroy(struct domain *d)
     struct fifo *f = d->events->fifo;
     struct vcpu *v;
 
-    ASSERT(lock_held(&d->events->lock));
+    lock_assert(&d->events->lock);
     if (!f)
         return;
     __atomic_store_n(&d->events->fifo, NULL, __ATOMIC_RELEASE);

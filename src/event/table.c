@@ -48,7 +48,7 @@ int port_alloc(struct domain *d, uint32_t *out)
     struct port *p;
     int rc;
 
-    ASSERT(lock_held(&t->lock));
+    lock_assert(&t->lock);
     if (t->dying)
         return refuse(-ESRCH, "domain %u is dying: no new event channels", d->id);
     port = t->hint = (uint32_t)bitmap_next_zero(t->used, limit, port);
@@ -183,7 +183,8 @@ void event_vcpu_info_moved(struct vcpu *v)
 
 /* Locks d's table, and with it that of the domain at the other end of `port`, if there is one. The
  * other comes back in *remote, with a reference, or NULL. */
-static struct port *lock_both_ends(struct domain *d, uint32_t port, struct domain **remote)
+static locks_unchecked struct port *lock_both_ends(struct domain *d, uint32_t port,
+                                                   struct domain **remote)
 {
     struct evtchn_table *t = d->events;
     struct domain *r = NULL;
@@ -215,7 +216,7 @@ static struct port *lock_both_ends(struct domain *d, uint32_t port, struct domai
     }
 }
 
-static void unlock_both_ends(struct domain *d, struct domain *remote)
+static locks_unchecked void unlock_both_ends(struct domain *d, struct domain *remote)
 {
     if (!remote) {
         unlock(&d->events->lock);

@@ -20,7 +20,7 @@ bool control_enter(void)
     return lock_try(&control_lock);
 }
 
-void control_leave(void)
+locks_unchecked void control_leave(void)
 {
     unlock(&control_lock);
 }

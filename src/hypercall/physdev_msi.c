@@ -13,12 +13,12 @@
 /* One operation on devices and their MSIs at a time: also guards pci_device.entries. */
 static struct lock device_lock = LOCK_INIT(RANK_DEVICE, "devices");
 
-void physdev_lock(void)
+locks_unchecked void physdev_lock(void)
 {
     lock(&device_lock);
 }
 
-void physdev_unlock(void)
+locks_unchecked void physdev_unlock(void)
 {
     unlock(&device_lock);
 }

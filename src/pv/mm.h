@@ -37,10 +37,10 @@ static inline int must_check mm_target_get(struct mm_target *t, uint32_t foreign
 }
 
 /* Gives up the lock for a moment. True: the call should be continued later. Locked again anyway. */
-bool must_check mm_yield(struct domain *d);
+bool must_check mm_yield(struct domain *d) needs_lock(&d->pv->mmu);
 /* Drops what waits to be dropped: 0, or -ERESTART: continue the call. Under the lock. */
-int must_check mm_drain_some(struct domain *d);
-static inline int must_check mm_drain(struct domain *d)
+int must_check mm_drain_some(struct domain *d) needs_lock(&d->pv->mmu);
+static inline int must_check mm_drain(struct domain *d) needs_lock(&d->pv->mmu)
 {
     return likely(!d->memory.drop_count) ? 0 : mm_drain_some(d);
 }

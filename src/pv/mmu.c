@@ -48,7 +48,7 @@ static inline int update_one(struct mm_target *t, const struct mmu_update *u)
 }
 
 /* Many tables are made or dropped since others could run: they can now. -ERESTART: they must. */
-static int breathe(struct domain *d)
+static int breathe(struct domain *d) needs_lock(&d->pv->mmu)
 {
     d->memory.spent = 0;
     return mm_yield(d) ? -ERESTART : 0;

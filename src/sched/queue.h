@@ -153,9 +153,9 @@ void sched_start(const struct sched_upcalls *calls);
 void line_init(struct line *l);
 struct line *unit_lock(struct sched_unit *u);
 /* u is runnable, in no line, and its line is locked: it goes where it should be. Unlocks. */
-void unit_start(struct line *l, struct sched_unit *u, uint64_t now);
+void unit_start(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(&l->cluster->lock);
 /* The same for one that is parked. */
-void unit_unpark(struct line *l, struct sched_unit *u, uint64_t now);
+void unit_unpark(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(&l->cluster->lock);
 /* What the unit may use has changed. */
 void unit_confine(struct sched_unit *u, const struct cpu_mask *can, const struct cpu_mask *like);
 void unit_set_weight(struct sched_unit *u, uint32_t weight);

@@ -14,7 +14,7 @@ PER_CPU_SECTION struct line percpu_line;
 static const struct sched_upcalls *upcalls; /* [I] */
 
 /* Locks the cluster of the line that u belongs to. */
-struct line *unit_lock(struct sched_unit *u)
+locks_unchecked struct line *unit_lock(struct sched_unit *u)
 {
     for (;;) {
         unsigned cpu = __atomic_load_n(&u->cpu, __ATOMIC_ACQUIRE);
@@ -30,7 +30,7 @@ struct line *unit_lock(struct sched_unit *u)
 /* ---- waiting ---- */
 
 /* Puts u, of which nothing is in any line, in l. Unlocks. */
-static void join(struct line *l, struct sched_unit *u, uint64_t now)
+static void join(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(&l->cluster->lock)
 {
     const struct cpu_mask can = u->can;
     struct sched_unit *cur = l->current;
@@ -53,7 +53,7 @@ static void join(struct line *l, struct sched_unit *u, uint64_t now)
         balance_kick(&can);
 }
 
-void unit_start(struct line *l, struct sched_unit *u, uint64_t now)
+locks_unchecked void unit_start(struct line *l, struct sched_unit *u, uint64_t now)
 {
     for (;;) {
         /* While its state is being saved only its own CPU can have it. */
@@ -305,6 +305,7 @@ void sched_wake(struct sched_unit *u)
 {
     struct line *l = unit_lock(u);
 
+    lock_assert(&l->cluster->lock);
     if (u->runnable || l->current == u) { /* the CPU has not noticed yet that it fell asleep */
         u->runnable = true;
         unlock(&l->cluster->lock);
@@ -320,6 +321,7 @@ void sched_sleep(struct sched_unit *u)
     unsigned cpu = l->cpu;
     bool current = l->current == u;
 
+    lock_assert(&l->cluster->lock);
     u->runnable = false;
     if (u->parked) {
         list_del_init(&u->link);
@@ -363,6 +365,7 @@ void unit_confine(struct sched_unit *u, const struct cpu_mask *can, const struct
     uint64_t now = time_now();
     unsigned cpu = l->cpu;
 
+    lock_assert(&l->cluster->lock);
     u->can = *can;
     u->like = *like;
     if (u->parked) {
@@ -392,6 +395,7 @@ void unit_set_weight(struct sched_unit *u, uint32_t weight)
 {
     struct line *l = unit_lock(u);
 
+    lock_assert(&l->cluster->lock);
     line_charge(l, time_now());
     if (is_waiting(u) || l->current == u)
         l->weight += weight - u->weight;

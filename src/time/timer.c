@@ -112,7 +112,7 @@ static void insert(struct timer_queue *q, struct timer *t)
 /* ---- queues ---- */
 
 /* The queue of the timer's CPU, locked. The timer may be moved while we wait. */
-static struct timer_queue *queue_lock(const struct timer *t)
+static locks_unchecked struct timer_queue *queue_lock(const struct timer *t)
 {
     for (;;) {
         unsigned cpu = read_once(t->cpu);
@@ -193,6 +193,7 @@ void timer_set(struct timer *t, uint64_t ns)
 {
     struct timer_queue *q = queue_lock(t);
 
+    lock_assert(&q->lock);
     if (t->active)
         extract(q, t);
     t->expires = max(ns, q->run_now + 1);
@@ -208,6 +209,7 @@ void timer_stop(struct timer *t)
     if (!t->fn)
         return; /* never initialised */
     q = queue_lock(t);
+    lock_assert(&q->lock);
     if (t->active)
         extract(q, t);
     unlock(&q->lock);
@@ -243,6 +245,7 @@ void timer_move(struct timer *t, unsigned cpu)
     struct timer_queue *q = queue_lock(t);
     bool active = t->active;
 
+    lock_assert(&q->lock);
     if (t->cpu == cpu) {
         unlock(&q->lock);
         return;
