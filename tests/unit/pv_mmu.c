@@ -541,13 +541,14 @@ static void test_shared_page(void **state)
  */
 static void test_absent_entries_that_leak(void **state)
 {
-    uint64_t swap = 0x0000400000001000ull & PTE_ADDR_MASK; /* beyond all RAM */
+    uint64_t swap = ~0x12345000ull & PTE_ADDR_MASK; /* beyond all RAM, in any width */
     uint64_t leak = pte_make(g->mfn[7], PTE_NX | 0x20);
     uint64_t *l2 = (uint64_t *)pvg_page(g, 2) + 100;
 
     assert_int_equal(pv_update_va_mapping(pvg_va(20), leak, 0), 0); /* not checked: allowed */
     g->d.memory.absent_checked = true;
     assert_int_equal(pv_update_va_mapping(pvg_va(20), leak, 0), -EINVAL);
+    assert_int_equal(pv_update_va_mapping(pvg_va(20), leak | 1ull << 46, 0), -EINVAL);
     assert_int_equal(pv_update_va_mapping(pvg_va(20), swap, 0), 0);
     assert_int_equal(pv_update_va_mapping(pvg_va(20), 0, 0), 0);
     assert_int_equal(pvg_update(pvg_maddr(l2), leak), -EINVAL);
