@@ -42,6 +42,15 @@ static inline struct cpu_mask cpu_mask_read(const struct cpu_mask *m)
     return now;
 }
 
+static inline bool cpu_mask_empty(const struct cpu_mask *m)
+{
+    unsigned long any = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(m->bits); i++)
+        any |= m->bits[i];
+    return !any;
+}
+
 /* Each a part of the one before. */
 extern struct cpu_mask cpus_present;           /* [a] known, and not found unusable */
 extern struct cpu_mask cpus_online;            /* [a] running, for good: they serve requests */

@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "base/softirq.h"
 #include "cpu/cpu.h"
+#include "memory/buddy.h"
 #include "memory/heap.h"
 #include "memory/map.h"
 #include "time/clock.h"
@@ -102,7 +103,11 @@ void idle_loop(void)
 {
     for (;;) {
         softirq_run();
-        if (!softirq_pending())
+        if (softirq_pending())
+            continue;
+        if (buddy_scrub())
+            interrupts_window();
+        else
             cpu_idle_halt();
     }
 }

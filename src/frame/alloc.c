@@ -42,9 +42,30 @@ void frame_flush(struct frame *f, const struct frame_owner *o)
     struct cpu_mask mask =
         cpu_mask_read(read_once(f->refs) & REF_FOREIGN ? &cpus_online : &o->dirty_cpus);
 
+    if (cpu_mask_empty(&mask))
+        return;
     tlb_filter(&mask, read_once(f->stamp));
-    if (!bitmap_empty(mask.bits, MAX_CPUS))
+    if (!cpu_mask_empty(&mask))
         tlb_flush_mask(&mask, TLB_ALL, 0);
+}
+
+/* n goes back to the allocator, at once or with others of a dead owner: *run are frames that have
+ * to be given back now. [PAGE_OWNER] */
+static void gather(struct frame_owner *o, uint32_t n, struct frame_run *run)
+{
+    *run = (struct frame_run){n, 1};
+    if (!o->gathering)
+        return;
+    if (o->run.n && n + 1 == o->run.first) {
+        o->run.first = n;
+        o->run.n++;
+        run->n = 0;
+    } else { /* the other way round: the next is more likely to go with this one */
+        struct frame_run old = o->run;
+
+        o->run = *run;
+        *run = old;
+    }
 }
 
 /* The last reference has gone: nobody can get the frame any more. */
@@ -53,6 +74,7 @@ void frame_free(struct frame *f)
     uint64_t refs = f->refs;
     struct frame_owner *o = frame_owner_find(refs >> REF_OWNER_SHIFT);
     uint32_t n = frame_mfn(f).n;
+    struct frame_run run = {0};
     bool last;
 
     BUG_ON(!o || f->type & (TYPE_PARTIAL | TYPE_PINNED | TYPE_LOCKED) || refs & REF_ALLOCATED);
@@ -68,6 +90,7 @@ void frame_free(struct frame *f)
             o->cursor = f->next;
         list_del(&o->first, n);
         o->pages--;
+        gather(o, n, &run);
     }
     f->type = 0;
     f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
@@ -77,8 +100,8 @@ void frame_free(struct frame *f)
         o->ops->empty(o);
     unlock(&o->lock); /* the owner may be gone from here on */
 
-    if (!(refs & REF_HEAP))
-        buddy_free(mfn(n), 0);
+    if (run.n)
+        buddy_free_range(mfn(run.first), run.n);
 }
 
 /* ---- allocation ---- */
@@ -126,21 +149,33 @@ static void unreserve(struct frame_owner *o, uint64_t n, uint64_t from_claim)
     unlock(&o->lock);
 }
 
-/* Makes n free frames, already on the owner's account, its own: false if it is dying by now. */
-static bool assign(struct frame_owner *o, mfn_t m, uint64_t n)
+/* Makes n free frames, already on the owner's account, its own, named `gfn` and on if that is not
+ * INVALID_M2P_ENTRY: false if it is dying by now. */
+static bool assign(struct frame_owner *o, mfn_t m, uint64_t n, uint64_t gfn)
 {
+    uint64_t key = owner_key(o) | REF_ALLOCATED | 1, step = gfn == INVALID_M2P_ENTRY ? 0 : 1;
+    uint32_t next;
     bool dying;
 
     lock(&o->lock);
     dying = o->dying;
-    for (uint64_t i = m.n; i < m.n + n && !dying; i++) {
-        ASSERT((read_once(FRAMES[i].refs) & (REF_COUNT | REF_RAM)) == REF_RAM &&
-               FRAMES[i].type == 0);
-        FRAMES[i].progress = 0;
-        FRAMES[i].linear = 0;
-        frame_m2p_set(mfn(i), INVALID_M2P_ENTRY);
-        list_add(&o->first, i);
-        __atomic_store_n(&FRAMES[i].refs, owner_key(o) | REF_ALLOCATED | 1, __ATOMIC_RELEASE);
+    next = o->first;
+    for (uint64_t i = m.n; i < m.n + n && !dying; i++, gfn += step) {
+        struct frame *f = &FRAMES[i];
+
+        ASSERT((read_once(f->refs) & (REF_COUNT | REF_RAM)) == REF_RAM && f->type == 0);
+        f->progress = 0;
+        f->linear = 0;
+        f->next = next;
+        f->prev = i + 1 < m.n + n ? (uint32_t)i + 1 : 0;
+        frame_m2p_set(mfn(i), gfn);
+        __atomic_store_n(&f->refs, key, __ATOMIC_RELEASE);
+        next = (uint32_t)i;
+    }
+    if (!dying) {
+        if (o->first)
+            FRAMES[o->first].prev = (uint32_t)m.n;
+        o->first = next;
     }
     unlock(&o->lock);
     return !dying;
@@ -154,12 +189,12 @@ static void zero(mfn_t m, uint64_t n)
     for (uint64_t i = 0; i < n; i += piece) {
         if (i)
             interrupts_window();
-        memset(mfn_to_virt(mfn(m.n + i)), 0, min(n - i, piece) << PAGE_SHIFT);
+        buddy_zero(mfn(m.n + i), min(n - i, piece));
     }
 }
 
-int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits, uint64_t beyond,
-                       mfn_t *out)
+static int alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, uint64_t beyond,
+                 uint64_t gfn, mfn_t *out)
 {
     uint64_t n = 1ull << order, from_claim;
     mfn_t m;
@@ -176,7 +211,7 @@ int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits
         return refuse(rc, "frames: no block of order %u below 2^%u", order, addr_bits);
     }
     zero(m, n);
-    if (!assign(o, m, n)) {
+    if (!assign(o, m, n, gfn)) {
         unreserve(o, n, from_claim);
         buddy_free(m, order);
         return refuse(-EINVAL, "frames: domain %u is dying", o->domid);
@@ -187,7 +222,19 @@ int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits
 
 int frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out)
 {
-    return frame_alloc_beyond(o, order, addr_bits, 0, out);
+    return alloc(o, order, addr_bits, 0, INVALID_M2P_ENTRY, out);
+}
+
+int frame_alloc_named(struct frame_owner *o, unsigned order, unsigned addr_bits, uint64_t gfn,
+                      mfn_t *out)
+{
+    return alloc(o, order, addr_bits, 0, gfn, out);
+}
+
+int frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits, uint64_t beyond,
+                       mfn_t *out)
+{
+    return alloc(o, order, addr_bits, beyond, INVALID_M2P_ENTRY, out);
 }
 
 int frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n)
@@ -195,7 +242,7 @@ int frame_adopt(struct frame_owner *o, mfn_t m, uint64_t n)
     uint64_t from_claim;
     int rc = reserve(o, n, 0, 0, &from_claim);
 
-    if (!rc && !assign(o, m, n)) {
+    if (!rc && !assign(o, m, n, INVALID_M2P_ENTRY)) {
         unreserve(o, n, from_claim);
         rc = refuse(-EINVAL, "frames: domain %u is dying", o->domid);
     }
@@ -303,7 +350,21 @@ static void unshare_all(struct frame_owner *o)
 
 /* ---- the end of an owner ---- */
 
-/* Takes a reference to the frame at the cursor and moves the cursor on; NULL at the list's end. */
+/* Takes the allocation's own reference over, or one more if it has gone: false if all have. */
+static bool hold(struct frame *f)
+{
+    uint64_t w = read_once(f->refs), want;
+
+    do {
+        if (!(w & REF_COUNT))
+            return false;
+        want = w & REF_ALLOCATED ? w & ~REF_ALLOCATED : w + 1;
+    } while (
+        !__atomic_compare_exchange_n(&f->refs, &w, want, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+/* Holds the frame at the cursor and moves the cursor on; NULL at the list's end. */
 static struct frame *next_frame(struct frame_owner *o)
 {
     struct frame *f = NULL;
@@ -312,21 +373,17 @@ static struct frame *next_frame(struct frame_owner *o)
     while (o->cursor && !f) {
         f = &FRAMES[o->cursor];
         o->cursor = f->next;
-        if (ref_get(f, o, 0))
+        if (!hold(f))
             f = NULL; /* on its way out */
     }
     unlock(&o->lock);
     return f;
 }
 
-int frame_owner_release_all(struct frame_owner *o)
+static int release_some(struct frame_owner *o)
 {
     int left = frame_budget, rc;
 
-    lock(&o->lock);
-    if (!o->cursor) /* a new round */
-        o->cursor = o->first;
-    unlock(&o->lock);
     for (;;) {
         struct frame *f;
         uint64_t w;
@@ -349,8 +406,27 @@ int frame_owner_release_all(struct frame_owner *o)
             BUG_ON(o->drop_count >= FRAME_DROP_MAX);
             o->drop[o->drop_count++] = frame_mfn(f).n;
         }
-        if (read_once(f->refs) & REF_ALLOCATED)
-            (void)!frame_release(o, frame_mfn(f)); /* -EINVAL: tools have released it just now */
         ref_put(f);
     }
+}
+
+int frame_owner_release_all(struct frame_owner *o)
+{
+    struct frame_run run;
+    int rc;
+
+    lock(&o->lock);
+    if (!o->cursor) /* a new round */
+        o->cursor = o->first;
+    o->gathering = true;
+    unlock(&o->lock);
+    rc = release_some(o);
+    lock(&o->lock);
+    o->gathering = false;
+    run = o->run;
+    o->run.n = 0;
+    unlock(&o->lock);
+    if (run.n)
+        buddy_free_range(mfn(run.first), run.n);
+    return rc;
 }

@@ -36,6 +36,10 @@ enum frame_type {
 /* One frame's record; opaque outside src/frame/. 32 bytes (frame/table.h). */
 struct frame;
 
+struct frame_run {
+    uint32_t first, n;
+};
+
 /* Who owns frames: part of struct domain, and the two owners that are not domains. */
 struct frame_owner {
     uint16_t domid;      /* [I] */
@@ -54,6 +58,8 @@ struct frame_owner {
     bool absent_checked;   /* [I] its entries that are not present must not name RAM (L1TF) */
     uint64_t l4_perdomain; /* [I] entry of slot L4_PERDOMAIN in its L4s; 0: it has no page tables */
     uint32_t cursor;       /* [PAGE_OWNER] where frame_owner_release_all goes on */
+    bool gathering;        /* [PAGE_OWNER] it is at work: */
+    struct frame_run run;  /* [PAGE_OWNER] then frames that are to be given back together */
     /* Page tables that lost their last use and still hold references of their entries, innermost
      * last; [PV] empty before any operation on page tables begins: frame_drain. */
     uint32_t drop[FRAME_DROP_MAX];
@@ -104,7 +110,11 @@ uint64_t frame_claims(void); /* of all owners together */
  * INVALID. No lock is held: it opens windows. addr_bits: below 2^addr_bits, 0 any. -ENOMEM; -E2BIG
  * beyond max_pages; -EINVAL dying. */
 int must_check frame_alloc(struct frame_owner *o, unsigned order, unsigned addr_bits, mfn_t *out);
-/* The same with a limit that is larger by `beyond`, for a caller that gives frames back at once. */
+/* The same with M2P entries of gfn and on. */
+int must_check frame_alloc_named(struct frame_owner *o, unsigned order, unsigned addr_bits,
+                                 uint64_t gfn, mfn_t *out);
+/* As frame_alloc, with a limit that is larger by `beyond`, for a caller that gives frames back at
+ * once. */
 int must_check frame_alloc_beyond(struct frame_owner *o, unsigned order, unsigned addr_bits,
                                   uint64_t beyond, mfn_t *out);
 /* Gives the owner `n` frames that are nobody's and not in the allocator, as they are: what the boot

@@ -200,6 +200,14 @@ static inline void hw_copy(void *to, const void *from, size_t n)
     asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(rest)::"memory");
 }
 
+/* Zeroes a page, likewise. */
+static inline void hw_clear_page(void *page)
+{
+    size_t words = 4096 / 8;
+
+    asm volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0) : "memory");
+}
+
 /* ---- descriptor tables and segments ---- */
 
 static inline void hw_lgdt(const struct table_register *t)

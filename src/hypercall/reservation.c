@@ -45,11 +45,10 @@ static int populate(const struct reservation *r, uint64_t *base)
 {
     uint64_t first = *base;
     mfn_t m;
-    int rc = frame_alloc(&r->d->memory, r->order, r->addr_bits, &m);
+    int rc = frame_alloc_named(&r->d->memory, r->order, r->addr_bits, first, &m);
 
     if (rc)
         return rc;
-    memory_name_frames(r->d, m, r->order, first);
     if (!r->d->p2m) {
         *base = m.n;
         return 0;

@@ -13,7 +13,7 @@
 #define CLASS_MIN_SHIFT 4 /* 16 bytes */
 #define CLASSES         8 /* 16 to 2048 */
 #define TAG_CLASS       1
-#define TAG_BLOCK       32
+#define TAG_BLOCK       (TAG_CLASS + CLASSES)
 
 struct free_object {
     struct free_object *next;
@@ -96,7 +96,7 @@ void heap_free(void *p)
     } else {
         struct free_object *o = p;
 
-        BUG_ON(tag < TAG_CLASS || tag >= TAG_CLASS + CLASSES);
+        BUG_ON(tag < TAG_CLASS);
         lock(&heap_lock);
         o->next = free_objects[tag - TAG_CLASS];
         free_objects[tag - TAG_CLASS] = o;

@@ -253,6 +253,11 @@ void hw_copy(void *to, const void *from, size_t n)
     memmove(to, from, n);
 }
 
+void hw_clear_page(void *page)
+{
+    memset(page, 0, PAGE_SIZE);
+}
+
 /* ---- MSRs ---- */
 
 static struct msr *find_msr(uint32_t number)

@@ -151,7 +151,7 @@ static void misuse(void **state)
     assert_true(host_panics(buddy_free(mfn(m.n + 1), 3)));
     assert_true(host_panics(buddy_free(mfn(FRAMES - 4), 3)));
     assert_true(host_panics(buddy_free(mfn(FRAMES), 0)));
-    assert_true(host_panics(buddy_tag(m, 0x80)));
+    assert_true(host_panics(buddy_tag(m, 0x20)));
     buddy_free(m, 3);
     assert_true(host_panics(buddy_free(m, 3))); /* twice */
     host_log();
@@ -164,14 +164,97 @@ static void tags(void **state)
     fresh(1024, 2048);
     assert_int_equal(buddy_alloc(0, 0, &a), 0);
     assert_int_equal(buddy_alloc(0, 0, &b), 0);
-    buddy_tag(a, 127);
+    buddy_tag(a, 31);
     buddy_tag(b, 1);
-    assert_int_equal(buddy_tag_of(a), 127);
+    assert_int_equal(buddy_tag_of(a), 31);
     assert_int_equal(buddy_tag_of(b), 1);
     buddy_free(a, 0);
     assert_int_equal(buddy_tag_of(b), 1);
     assert_true(buddy_is_free(a));
     assert_false(buddy_is_free(b));
+}
+
+/* ---- contents ---- */
+
+static bool is_zero(mfn_t m, uint64_t n)
+{
+    const uint64_t *w = mfn_to_virt(m);
+
+    for (uint64_t i = 0; i < n * PAGE_SIZE / 8; i++)
+        if (w[i])
+            return false;
+    return true;
+}
+
+static mfn_t soiled(unsigned order)
+{
+    mfn_t m;
+
+    assert_int_equal(buddy_alloc(order, 0, &m), 0);
+    memset(mfn_to_virt(m), 0xa5, PAGE_SIZE << order);
+    return m;
+}
+
+/* Whether idle CPUs came to it or not, and whatever was joined and split in between. */
+static void zero_for_the_next(void **state)
+{
+    mfn_t m;
+
+    fresh(1024, 2048);
+    buddy_free(soiled(10), 10);
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
+    assert_false(is_zero(m, 1024));
+    buddy_zero(m, 1024);
+    assert_true(is_zero(m, 1024));
+    memset(mfn_to_virt(m), 0xa5, 1024 * PAGE_SIZE);
+    buddy_free(m, 10);
+    for (unsigned i = 0; i < 1023; i++)
+        assert_true(buddy_scrub());
+    assert_false(buddy_scrub());
+    assert_int_equal(buddy_alloc(3, 0, &m), 0); /* splits */
+    assert_true(is_zero(m, 8));
+    buddy_free(m, 3); /* joins, and is dirty */
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
+    assert_true(is_zero(m, 1024)); /* no node of a list was left in it */
+    buddy_free(m, 10);
+    while (buddy_scrub())
+        ;
+    buddy_free(soiled(0), 0);
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
+    assert_false(is_zero(m, 1024));
+    buddy_zero(m, 1024);
+    assert_true(is_zero(m, 1024));
+    assert_false(buddy_scrub()); /* nothing that is somebody's */
+}
+
+/* What nobody had is not touched before somebody does. */
+static void untouched(void **state)
+{
+    mfn_t m;
+
+    fresh(1024, 2048);
+    assert_false(buddy_scrub());
+    memset(mfn_to_virt(mfn(1025)), 0xa5, PAGE_SIZE);
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
+    buddy_zero(m, 1024);
+    assert_true(is_zero(m, 1024));
+}
+
+static void ranges(void **state)
+{
+    mfn_t m;
+
+    fresh(1024, 2048);
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
+    buddy_free_range(mfn(1027), 1000);
+    assert_int_equal(buddy_free_frames(), 1000);
+    assert_false(buddy_is_free(mfn(1026)));
+    assert_true(buddy_is_free(mfn(1027)));
+    assert_true(buddy_is_free(mfn(2026)));
+    assert_false(buddy_is_free(mfn(2027)));
+    buddy_free_range(mfn(2027), 21);
+    buddy_free_range(mfn(1024), 3);
+    assert_int_equal(buddy_alloc(10, 0, &m), 0);
 }
 
 /* ---- by chance ---- */
@@ -236,10 +319,17 @@ static void by_chance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty),         cmocka_unit_test(each_frame_once),
-        cmocka_unit_test(joined_again),  cmocka_unit_test(a_missing_frame_splits),
-        cmocka_unit_test(below_a_limit), cmocka_unit_test(tags),
-        cmocka_unit_test(by_chance),     cmocka_unit_test(misuse),
+        cmocka_unit_test(empty),
+        cmocka_unit_test(each_frame_once),
+        cmocka_unit_test(joined_again),
+        cmocka_unit_test(a_missing_frame_splits),
+        cmocka_unit_test(below_a_limit),
+        cmocka_unit_test(tags),
+        cmocka_unit_test(zero_for_the_next),
+        cmocka_unit_test(untouched),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(by_chance),
+        cmocka_unit_test(misuse),
     };
 
     return cmocka_run_group_tests_name("memory_buddy", tests, NULL, NULL);

@@ -94,6 +94,7 @@ void hw_invlpg(uint64_t va);
 void hw_invpcid(uint64_t type, uint64_t pcid, uint64_t va);
 void hw_wbinvd(void);
 void hw_copy(void *to, const void *from, size_t n);
+void hw_clear_page(void *page);
 
 /* ---- descriptor tables and segments ---- */
 
