@@ -62,18 +62,21 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(B)/host/libargon.a
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
+# How what tests need is built.
+J := -j$(shell nproc)
+
 # Every test there is, in order of price; the last line is the total.
 test: build/setup.stamp
-	@tools/tally "$(MAKE) check" "$(MAKE) sim" "$(MAKE) mutants-short" "$(MAKE) fuzz-short" \
-	    "$(MAKE) test-guest-xen" "$(MAKE) test-system"
+	@tools/tally "$(MAKE) check" "$(MAKE) $(J) sim" "$(MAKE) $(J) mutants-short" \
+	    "$(MAKE) $(J) fuzz-short" "$(MAKE) $(J) test-guest-xen" "$(MAKE) test-system"
 
 # The long form of what runs in the host process, and an hour of domain 0 under load; with a report:
 # hours.
 SOAK_CALLS := 200000000
 SOAK_LOAD  := 3600
 soak:
-	@tools/tally "$(MAKE) sim SIM_CALLS=$(SOAK_CALLS)" "$(MAKE) mutants" \
-	    "$(MAKE) fuzz-short FUZZ_SECONDS=60" "$(MAKE) test-load LOAD_SECONDS=$(SOAK_LOAD)" \
+	@tools/tally "$(MAKE) $(J) sim SIM_CALLS=$(SOAK_CALLS)" "$(MAKE) $(J) mutants" \
+	    "$(MAKE) $(J) fuzz-short FUZZ_SECONDS=60" "$(MAKE) test-load LOAD_SECONDS=$(SOAK_LOAD)" \
 	    "$(MAKE) test-system-soak"
 
 clean:

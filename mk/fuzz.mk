@@ -28,19 +28,9 @@ $(B)/fuzz/world $(B)/fuzz/shared: $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard tests/
                    tests/sim/driver.c tests/sim/tlb_model.c)
 $(B)/fuzz/world $(B)/fuzz/shared: FUZZ_LINK = $(SIM_NO_WRAP)
 
-# A new corpus each time: what is found here is not kept. The last line counts the targets.
+# The last line counts the targets.
 fuzz-short: $(FUZZ_BIN)
-	@passed=0; failed=0; for f in $(FUZZ_BIN); do \
-	    name=$$(basename $$f); corpus=$(B)/fuzz/corpus/$$name; \
-	    rm -rf $$corpus; mkdir -p $$corpus; \
-	    if [ -x tests/fuzz/$$name.seeds ]; then tests/fuzz/$$name.seeds $$corpus; fi; \
-	    echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 -timeout=10 \
-	        -artifact_prefix=$(B)/fuzz/$$name- $$corpus 2>&1 | tee $$corpus.log | \
-	        grep -E 'executed_units|ERROR|SUMMARY|runtime error' || true; \
-	    if ! grep -q executed_units $$corpus.log || grep -qE 'ERROR|SUMMARY' $$corpus.log; then \
-	        failed=$$((failed + 1)); else passed=$$((passed + 1)); fi; done; \
-	echo "$$passed passed, $$failed failed"; [ $$failed = 0 ]
+	@tools/together $(FUZZ_BIN:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 fuzz: $(B)/fuzz/$(FUZZ)
 	@mkdir -p $(B)/fuzz/kept/$(FUZZ)

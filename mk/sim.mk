@@ -28,11 +28,9 @@ $(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 SIM_ROUNDS := 500
 
 sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave $(B)/sim/sched
-	$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)
-	$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)
-	$(B)/sim/race --seed $(SIM_SEED)
-	$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
-	$(B)/sim/sched
+	@tools/together '$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)' \
+	    '$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)' '$(B)/sim/race --seed $(SIM_SEED)' \
+	    '$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)' $(B)/sim/sched
 
 # The same programs without sanitizers and optimised: the bulk of the calls. What fails here fails in
 # the other build too, by the same seed, and says more there.
