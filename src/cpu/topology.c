@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Thread, core and socket of an APIC id. The newer leaves say how many bits of it each has; older
- * processors say how many there are of each, and the bits follow from that. */
+ * processors say how many there are of each, and the bits follow from that. Caches say how many
+ * APIC ids share them. */
 #include "cpu/topology.h"
 
 #include "cpu/cpu.h"
@@ -12,6 +13,7 @@
 #define LEAF_CACHES    4u
 #define LEAF_TOPOLOGY  0xbu
 #define LEAF_AMD_SIZES 0x80000008u
+#define LEAF_AMD_CACHE 0x8000001du /* as leaf 4 */
 #define LEAF_AMD_PLACE 0x8000001eu
 #define EXTENDED_FIRST 0x80000000u
 #define TYPE_SMT       1u
@@ -19,8 +21,10 @@
 #define LEVELS         4u
 #define HTT            (1u << 28) /* leaf 1, edx: more than one logical processor */
 #define BITS_MAX       31u
+#define CACHE_LIST     8u /* caches that a leaf may tell of */
+#define CLUSTER_BITS   4u /* at most: a lock that more CPUs share would be waited for */
 
-static unsigned smt_bits, socket_shift; /* [I] */
+static unsigned smt_bits, socket_shift, cluster_shift; /* [I] */
 
 /* The bits that numbers below n take. */
 static unsigned bits_for(unsigned n)
@@ -75,12 +79,42 @@ static void by_counts(unsigned logical)
     socket_shift = smt_bits + bits_for(cores);
 }
 
-void topology_detect(void)
+/* How many APIC ids share the cache of the highest level, 0: nothing says it. */
+static unsigned sharing_cache(uint32_t leaf)
+{
+    unsigned highest = 0, sharing = 0;
+
+    for (unsigned i = 0; i < CACHE_LIST; i++) {
+        struct cpuid_leaf l = hw_cpuid(leaf, i);
+        unsigned level = l.a >> 5 & 7;
+
+        if (!(l.a & 0x1f)) /* no more */
+            break;
+        if (level > highest) {
+            highest = level;
+            sharing = (l.a >> 14 & 0xfff) + 1;
+        }
+    }
+    return sharing;
+}
+
+static void find_clusters(void)
+{
+    unsigned sharing = 0;
+
+    if (cpu_vendor != CPU_AMD && hw_cpuid(0, 0).a >= LEAF_CACHES)
+        sharing = sharing_cache(LEAF_CACHES);
+    else if (cpu_vendor == CPU_AMD && hw_cpuid(EXTENDED_FIRST, 0).a >= LEAF_AMD_CACHE)
+        sharing = sharing_cache(LEAF_AMD_CACHE);
+    cluster_shift = sharing ? bits_for(sharing) : socket_shift;
+    cluster_shift = max(min(cluster_shift, CLUSTER_BITS), smt_bits);
+}
+
+static void find_places(void)
 {
     struct cpuid_leaf l = hw_cpuid(LEAF_FEATURES, 0);
     unsigned logical = l.d & HTT ? max(l.b >> 16 & 0xff, 1u) : 1;
 
-    smt_bits = socket_shift = 0;
     if (by_levels())
         return;
     if (cpu_vendor == CPU_AMD)
@@ -88,6 +122,13 @@ void topology_detect(void)
     else
         by_counts(logical);
     socket_shift = max(socket_shift, smt_bits);
+}
+
+void topology_detect(void)
+{
+    smt_bits = socket_shift = 0;
+    find_places();
+    find_clusters();
 }
 
 unsigned topology_thread(uint32_t apic_id)
@@ -103,4 +144,14 @@ unsigned topology_core(uint32_t apic_id)
 unsigned topology_socket(uint32_t apic_id)
 {
     return apic_id >> socket_shift;
+}
+
+uint32_t topology_core_key(uint32_t apic_id)
+{
+    return apic_id >> smt_bits;
+}
+
+uint32_t topology_cluster_key(uint32_t apic_id)
+{
+    return apic_id >> cluster_shift;
 }

@@ -7,14 +7,13 @@
 #include "base/panic.h"
 #include "base/softirq.h"
 #include "cpu/cpu.h"
+#include "cpu/topology.h"
 #include "memory/buddy.h"
 #include "memory/heap.h"
 #include "memory/map.h"
+#include "platform/lapic.h"
 #include "time/clock.h"
 #include "time/trace.h"
-
-/* How many share a run queue's lock; by number, as caches are shared on most machines. */
-#define CPUS_PER_CLUSTER 8
 
 const struct guest_switch_ops *guest_switch_ops sealed;
 const struct guest_memory_ops *guest_memory_hvm sealed;
@@ -77,6 +76,23 @@ void domain_init(void)
     sched_init(&sched_upcalls_domain);
 }
 
+/* CPUs that share a cache have one number; numbers have no holes. All CPUs have theirs before the
+ * second one starts. */
+static unsigned cluster_of(unsigned cpu)
+{
+    uint32_t key = topology_cluster_key(cpu_apic_id[cpu]);
+    unsigned n = 0;
+
+    for (unsigned i = 0; topology_cluster_key(cpu_apic_id[i]) != key; i++) {
+        unsigned first = 0;
+
+        while (topology_cluster_key(cpu_apic_id[first]) != topology_cluster_key(cpu_apic_id[i]))
+            first++;
+        n += first == i;
+    }
+    return n;
+}
+
 void domain_cpu_init(void)
 {
     struct vcpu *idle = heap_zalloc(sizeof(*idle));
@@ -89,7 +105,7 @@ void domain_cpu_init(void)
     this_cpu(idle_vcpu) = idle;
     cpu_local()->current = idle;
     cpu_local()->upcall = &no_upcall;
-    sched_cpu_init(cpu_id(), cpu_id() / CPUS_PER_CLUSTER, &idle->unit);
+    sched_cpu_init(cpu_id(), cluster_of(cpu_id()), &idle->unit);
 }
 
 uint64_t domain_idle_time(unsigned cpu)

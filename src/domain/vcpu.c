@@ -36,7 +36,7 @@ int vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
     lock_init(&v->runstate_lock, RANK_RUNSTATE, "runstate");
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = time_now();
-    sched_unit_init(&v->unit, &d->sched, cpu_id());
+    rc = sched_unit_init(&v->unit, &d->sched, cpu_id());
     for (unsigned p = 0; !rc && p < DOMAIN_PARTS && domain_parts[p]; p++)
         if (domain_parts[p]->vcpu_init)
             rc = domain_parts[p]->vcpu_init(v);

@@ -42,8 +42,8 @@ static void show_vcpu(const struct vcpu *v)
             runstate_name[r->state & 3], pause & BIT(VCPU_DOWN_BIT) ? ", down" : "",
             pause & BIT(VCPU_POLLING_BIT) ? ", polls" : "",
             pause & BIT(VCPU_PAUSED_BIT) ? ", paused" : "",
-            pause & BIT(VCPU_CRASHED_BIT) ? ", crashed" : "", v->unit.pin >= 0 ? ", pinned" : "",
-            r->time[RUNSTATE_running] / 1000000,
+            pause & BIT(VCPU_CRASHED_BIT) ? ", crashed" : "",
+            sched_whole(&v->unit)->pin >= 0 ? ", pinned" : "", r->time[RUNSTATE_running] / 1000000,
             v->info && read_once(v->info->evtchn_upcall_pending) ? "pending" : "none",
             v->info && read_once(v->info->evtchn_upcall_mask) ? "masked" : "open");
 }

@@ -98,8 +98,8 @@ long domctl_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
         rc = control_vcpu(d, a->vcpu, &v);
     if (rc)
         return rc;
-    hard = v->unit.hard;
-    soft = v->unit.soft;
+    hard = sched_whole(&v->unit)->hard;
+    soft = sched_whole(&v->unit)->soft;
     rc = read_affinity(a, &hard, &soft);
     if (rc)
         return rc;
@@ -118,7 +118,7 @@ long domctl_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
 
     if (!rc)
         rc = control_vcpu(d, a->vcpu, &v);
-    return rc ? rc : write_affinity(a, &v->unit.hard, &v->unit.soft);
+    return rc ? rc : write_affinity(a, &sched_whole(&v->unit)->hard, &sched_whole(&v->unit)->soft);
 }
 
 long domctl_scheduler_op(struct domain *d, struct xen_domctl *op)

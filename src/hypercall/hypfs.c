@@ -87,8 +87,9 @@ static const struct node buildinfo[] = {
     FIXED("version", version),
 };
 
-/* Of every pool: CPUs are scheduled one by one. */
+/* Of every pool the same. */
 static const struct node pool[] = {STRING("sched-gran", "cpu")};
+static const struct node pool_by_core[] = {STRING("sched-gran", "core")};
 
 static bool cpupool_entry(const struct node *dir, unsigned n, struct node *out)
 {
@@ -98,7 +99,10 @@ static bool cpupool_entry(const struct node *dir, unsigned n, struct node *out)
         p = sched_pool_find(p->id + 1, false);
     if (!p)
         return false;
-    *out = (struct node)FIXED("", pool);
+    if (sched_threads() > 1)
+        *out = (struct node)FIXED("", pool_by_core);
+    else
+        *out = (struct node)FIXED("", pool);
     fmt_snprintf(out->name, sizeof(out->name), "%u", p->id);
     return true;
 }

@@ -228,6 +228,7 @@ static long op_watchdog(struct vcpu *v, uint64_t arg)
 static long op_pin_override(struct vcpu *v, uint64_t arg)
 {
     struct sched_pin_override a;
+    int pin = sched_whole(&v->unit)->pin;
 
     if (!v->domain->hardware)
         return refuse(-EPERM, "pin override: domain %u has no hardware", v->domain->id);
@@ -235,8 +236,8 @@ static long op_pin_override(struct vcpu *v, uint64_t arg)
         return -EFAULT;
     if (a.pcpu >= MAX_CPUS || (a.pcpu >= 0 && !bitmap_test(cpus_active.bits, (size_t)a.pcpu)))
         return refuse(-EINVAL, "pin override: no CPU %d", a.pcpu);
-    if (a.pcpu >= 0 && v->unit.pin >= 0 && v->unit.pin != a.pcpu)
-        return refuse(-EBUSY, "pin override: vCPU %u is pinned to CPU %d", v->id, v->unit.pin);
+    if (a.pcpu >= 0 && pin >= 0 && pin != a.pcpu)
+        return refuse(-EBUSY, "pin override: vCPU %u is pinned to CPU %d", v->id, pin);
     if (sched_pin(&v->unit, a.pcpu))
         return refuse(-EINVAL, "pin override: CPU %d is in another pool", a.pcpu);
     return 0;

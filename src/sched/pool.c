@@ -18,7 +18,7 @@ struct cluster clusters[MAX_CPUS];
 unsigned cluster_count;
 struct sched_pool *sched_pool0;
 
-static struct lock pools_lock = LOCK_INIT(RANK_POOL, "CPU pools");
+struct lock pools_lock = LOCK_INIT(RANK_POOL, "CPU pools");
 static struct list pools = LIST_INIT(pools); /* [POOL] ascending id */
 static struct cpu_mask cpus_here;            /* [POOL] have a line and did not leave */
 
@@ -76,7 +76,7 @@ PARAM_UINT("sched_ratelimit_us", ratelimit_us);
 static void confine(struct sched_unit *u)
 {
     const struct sched_pool *p = u->group->pool;
-    struct cpu_mask can, like;
+    struct cpu_mask can, like, soft = u->soft;
 
     bitmap_and(can.bits, u->hard.bits, p->cpus.bits, MAX_CPUS);
     if (bitmap_empty(can.bits, MAX_CPUS))
@@ -85,8 +85,10 @@ static void confine(struct sched_unit *u)
         bitmap_zero(can.bits, MAX_CPUS);
         bitmap_set(can.bits, (size_t)u->pin);
     }
+    core_narrow(&can);
+    core_narrow(&soft);
     p->ops->confine(u, &can);
-    bitmap_and(like.bits, can.bits, u->soft.bits, MAX_CPUS);
+    bitmap_and(like.bits, can.bits, soft.bits, MAX_CPUS);
     if (bitmap_empty(like.bits, MAX_CPUS))
         like = can;
     unit_confine(u, &can, &like);
@@ -102,13 +104,8 @@ static void confine_all(struct sched_pool *p)
             confine(u);
 }
 
-/* p NULL: none. What waits in the CPU's line goes elsewhere, what runs leaves when the CPU looks.
- */
-static void cpu_to_pool(unsigned cpu, struct sched_pool *p)
+static void line_to_pool(struct line *l, struct sched_pool *p)
 {
-    struct line *l = line_of(cpu);
-    struct sched_pool *old = l->pool;
-
     lock(&l->cluster->lock);
     l->pool = p;
     l->strays = true;
@@ -116,20 +113,33 @@ static void cpu_to_pool(unsigned cpu, struct sched_pool *p)
         l->offset = read_once(p->now) - l->vtime;
     line_mark(l, l->current);
     unlock(&l->cluster->lock);
+}
+
+/* p NULL: none. With all of its core. What waits in the CPU's line goes elsewhere, what runs leaves
+ * when the CPU looks. */
+static void cpu_to_pool(unsigned cpu, struct sched_pool *p)
+{
+    const struct cpu_mask cpus = core_cpus(cpu);
+    struct sched_pool *old = line_of(cpu)->pool;
+    unsigned each;
+
+    bitmap_for_each (each, cpus.bits, MAX_CPUS)
+        line_to_pool(line_of(each), p);
     if (old) {
-        bitmap_clear(old->cpus.bits, cpu);
+        bitmap_andnot(old->cpus.bits, old->cpus.bits, cpus.bits, MAX_CPUS);
         confine_all(old);
     }
     if (p) {
-        bitmap_set(p->cpus.bits, cpu);
+        bitmap_or(p->cpus.bits, p->cpus.bits, cpus.bits, MAX_CPUS);
         confine_all(p);
     }
-    softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
+    softirq_raise_on(core_first(cpu), SOFTIRQ_SCHEDULE);
 }
 
-static int may_leave(const struct sched_pool *p)
+static int may_leave(const struct sched_pool *p, unsigned cpu)
 {
-    bool last = bitmap_weight(p->cpus.bits, MAX_CPUS) == 1;
+    const struct cpu_mask cpus = core_cpus(cpu);
+    bool last = bitmap_subset(p->cpus.bits, cpus.bits, MAX_CPUS);
 
     return last && !list_empty(&p->groups) ? -EBUSY : 0;
 }
@@ -170,9 +180,11 @@ int sched_cpu_remove(unsigned cpu)
     struct line *l = line_of(cpu);
     int rc = 0;
 
+    if (core_threads > 1)
+        return -EOPNOTSUPP;
     lock(&pools_lock);
     if (l->pool) {
-        rc = may_leave(l->pool);
+        rc = may_leave(l->pool, cpu);
         if (!rc)
             cpu_to_pool(cpu, NULL);
     }
@@ -257,28 +269,52 @@ int sched_group_move(struct sched_group *g, struct sched_pool *p)
 
 /* ---- units ---- */
 
-void sched_unit_init(struct sched_unit *u, struct sched_group *g, unsigned cpu)
+void unit_add(struct sched_unit *u, struct sched_group *g, unsigned cpu)
 {
     *u = (struct sched_unit){.cpu = cpu, .group = g, .own = -1, .pin = -1};
     bitmap_fill(u->hard.bits, MAX_CPUS);
     bitmap_fill(u->soft.bits, MAX_CPUS);
     list_init(&u->link);
-    lock(&pools_lock);
     list_add_tail(&g->units, &u->in_group);
     unit_set_weight(u, g->weight);
     confine(u);
+}
+
+void unit_drop(struct sched_unit *u)
+{
+    list_del(&u->in_group);
+    if (u->own >= 0)
+        confine_all(u->group->pool);
+}
+
+int sched_unit_init(struct sched_unit *u, struct sched_group *g, unsigned cpu)
+{
+    if (core_threads > 1) {
+        *u = (struct sched_unit){.cpu = cpu, .own = -1, .pin = -1};
+        list_init(&u->link);
+        return core_join(u, g, cpu);
+    }
+    lock(&pools_lock);
+    unit_add(u, g, cpu);
     unlock(&pools_lock);
+    return 0;
 }
 
 void sched_unit_destroy(struct sched_unit *u)
 {
-    if (!u->group)
-        return; /* never initialised */
-    lock(&pools_lock);
-    list_del(&u->in_group);
-    if (u->own >= 0)
-        confine_all(u->group->pool);
-    unlock(&pools_lock);
+    if (u->whole) {
+        core_part(u);
+    } else if (u->group) { /* else never initialised */
+        lock(&pools_lock);
+        unit_drop(u);
+        unlock(&pools_lock);
+    }
+}
+
+/* Whose affinity is that of u. */
+static struct sched_unit *whole_of(struct sched_unit *u)
+{
+    return u->whole ? u->whole : u;
 }
 
 int sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
@@ -286,6 +322,7 @@ int sched_set_affinity(struct sched_unit *u, const struct cpu_mask *hard,
 {
     int rc = -EINVAL;
 
+    u = whole_of(u);
     lock(&pools_lock);
     if (bitmap_intersects(hard->bits, u->group->pool->cpus.bits, MAX_CPUS)) {
         u->hard = *hard;
@@ -301,6 +338,7 @@ int sched_pin(struct sched_unit *u, int cpu)
 {
     int rc = -EINVAL;
 
+    u = whole_of(u);
     lock(&pools_lock);
     if (cpu < 0 || (cpu < (int)MAX_CPUS && bitmap_test(u->group->pool->cpus.bits, (size_t)cpu))) {
         u->pin = max(cpu, -1);
@@ -394,7 +432,7 @@ int sched_pool_remove_cpu(struct sched_pool *p, unsigned cpu)
 
     lock(&pools_lock);
     if (cpu < MAX_CPUS && bitmap_test(p->cpus.bits, cpu)) {
-        rc = may_leave(p);
+        rc = may_leave(p, cpu);
         if (!rc)
             cpu_to_pool(cpu, NULL);
     }
@@ -424,14 +462,15 @@ int sched_pool_set_ratelimit(struct sched_pool *p, uint64_t ns)
 
 /* ---- start-up ---- */
 
-void sched_init(const struct sched_upcalls *upcalls)
+void sched_init(const struct sched_upcalls *calls)
 {
     static struct sched_pool first;
 
-    sched_start(upcalls);
+    sched_start(calls);
     list_init(&pools);
     bitmap_zero(cpus_here.bits, MAX_CPUS);
     cluster_count = 0;
+    core_threads = 1;
     memset(clusters, 0, sizeof(clusters));
     for (unsigned i = 0; i < MAX_CPUS; i++)
         lock_init(&clusters[i].lock, RANK_SCHED, "run queues");
@@ -453,6 +492,8 @@ void sched_dump(void)
         bitmap_for_each (cpu, p->cpus.bits, MAX_CPUS) {
             const struct line *l = line_of(cpu);
 
+            if (core_first(cpu) != cpu)
+                continue;
             log_key("  CPU %u: %s, %u waiting, weight %u, %u switches, %u taken over", cpu,
                     read_once(l->current)->idle ? "idle" : "busy", read_once(l->length), l->weight,
                     l->switches, l->moves);

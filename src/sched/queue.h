@@ -47,11 +47,12 @@ struct line {
     uint64_t push_at;           /* [p] ns: when to look for somebody with less to do */
     struct timer look;          /* [p] raises SOFTIRQ_SCHEDULE */
     uint32_t switches, moves;   /* [SCHED] for the dump */
-    bool yield;                 /* [p] current gives way */
+    bool yield;                 /* [a] current gives way */
     bool strays;                /* [SCHED] somebody waits who may not run here */
 };
 
 DECLARE_PER_CPU(struct line, line);
+extern const struct sched_upcalls *sched_upcalls; /* [I] */
 extern struct cluster clusters[MAX_CPUS];
 extern unsigned cluster_count; /* highest number + 1 */
 
@@ -151,7 +152,14 @@ void cap_group_set(struct sched_group *g, uint32_t cap);
 
 void sched_start(const struct sched_upcalls *calls);
 void line_init(struct line *l);
+/* Makes the choice of this CPU, with all that follows but the switch itself. Returns with the
+ * cluster locked, and who was current before. */
+struct sched_unit *line_choose(struct line *l) takes_lock(&l->cluster->lock);
+/* Locks the cluster of the line that u belongs to. */
 struct line *unit_lock(struct sched_unit *u);
+/* u's line is locked: u becomes runnable, or not. Unlocks. */
+void unit_wake(struct line *l, struct sched_unit *u) drops_lock(&l->cluster->lock);
+void unit_sleep(struct line *l, struct sched_unit *u) drops_lock(&l->cluster->lock);
 /* u is runnable, in no line, and its line is locked: it goes where it should be. Unlocks. */
 void unit_start(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(&l->cluster->lock);
 /* The same for one that is parked. */
@@ -159,3 +167,30 @@ void unit_unpark(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(
 /* What the unit may use has changed. */
 void unit_confine(struct sched_unit *u, const struct cpu_mask *can, const struct cpu_mask *like);
 void unit_set_weight(struct sched_unit *u, uint32_t weight);
+
+/* ---- pool.c ---- */
+
+extern struct lock pools_lock; /* RANK_POOL */
+/* [POOL] A unit that sleeps comes to its group, or leaves it. */
+void unit_add(struct sched_unit *u, struct sched_group *g, unsigned cpu);
+void unit_drop(struct sched_unit *u);
+
+/* ---- core.c: sched-gran=core; the unit of a part of a bundle is `whole` ---- */
+
+extern unsigned core_threads; /* [I] 1: CPUs are scheduled one by one */
+
+/* The first CPU of the core, which stands for all; the CPU itself if it is scheduled alone. */
+unsigned core_first(unsigned cpu);
+/* Puts the first CPUs of their cores in the place of the CPUs of the mask. */
+void core_narrow(struct cpu_mask *m);
+/* The CPUs of one core, or the CPU itself. */
+struct cpu_mask core_cpus(unsigned cpu);
+
+int must_check core_join(struct sched_unit *part, struct sched_group *g, unsigned cpu);
+void core_part(struct sched_unit *part);
+void core_schedule(void); /* what SOFTIRQ_SCHEDULE does then */
+void core_wake(struct sched_unit *part);
+void core_sleep(struct sched_unit *part);
+void core_yield(void);
+void core_switched(struct sched_unit *part);
+struct sched_unit *core_current(void);

@@ -11,9 +11,8 @@
 #define GRAIN 1000ull /* ns: a moment is not computed finer */
 
 PER_CPU_SECTION struct line percpu_line;
-static const struct sched_upcalls *upcalls; /* [I] */
+const struct sched_upcalls *sched_upcalls;
 
-/* Locks the cluster of the line that u belongs to. */
 locks_unchecked struct line *unit_lock(struct sched_unit *u)
 {
     for (;;) {
@@ -131,16 +130,20 @@ static void park(struct line *l, struct sched_unit *u)
     list_add_tail(&l->parked, &u->link);
 }
 
-/* The first who waits and has budget; those without are parked. */
+/* The first who waits, may run here and has budget; those without are parked. */
 static struct sched_unit *first_with_budget(struct line *l, uint64_t now)
 {
-    struct sched_unit *u;
+    struct sched_unit *u, *next;
 
-    while ((u = first_waiting(l)) != NULL && !cap_allows(u, now)) {
+    list_for_each_entry_safe (u, next, &l->waiting, link) {
+        if (unlikely(!may_run(u, l->cpu)))
+            continue; /* its core has not let go of it yet */
+        if (cap_allows(u, now))
+            return u;
         line_remove(l, u);
         park(l, u);
     }
-    return u;
+    return NULL;
 }
 
 /* The unit to run now. Only l->stint and who is parked change: the choice may be made again. */
@@ -245,10 +248,8 @@ static void commit(struct line *l, struct sched_unit *next, uint64_t now)
     line_mark(l, next);
 }
 
-/* SOFTIRQ_SCHEDULE. */
-static void schedule(void)
+struct sched_unit *line_choose(struct line *l)
 {
-    struct line *l = this_cpu_ptr(line);
     struct sched_unit *prev, *next;
     uint64_t now;
     bool search = true;
@@ -263,7 +264,7 @@ static void schedule(void)
         line_charge(l, now);
         prev = l->current;
         next = choose(l, now);
-        if (!next->idle || !search || !l->pool || cpu_count == 1)
+        if (!next->idle || !search || !l->pool || cpu_count == 1 || l->length)
             break;
         /* First to say that this CPU is idle, then to look: who wakes somebody does it in the
          * other order, so one of the two sees the other. */
@@ -273,9 +274,24 @@ static void schedule(void)
         search = balance_pull(l, now);
     }
     commit(l, next, now);
+    return prev;
+}
+
+/* SOFTIRQ_SCHEDULE. */
+static void schedule(void)
+{
+    struct line *l = this_cpu_ptr(line);
+    struct sched_unit *prev, *next;
+
+    if (unlikely(core_threads > 1)) {
+        core_schedule();
+        return;
+    }
+    prev = line_choose(l);
+    next = l->current;
     unlock(&l->cluster->lock);
     if (next != prev)
-        upcalls->switch_to(prev, next);
+        sched_upcalls->switch_to(prev, next);
 }
 
 static void look(void *data)
@@ -290,6 +306,10 @@ void sched_switched(struct sched_unit *prev)
 
     if (prev->idle)
         return;
+    if (unlikely(prev->whole)) {
+        core_switched(prev);
+        return;
+    }
     /* A hint, and the last look: it may be gone when it is off. */
     waits = read_once(prev->link.next) != &prev->link && !read_once(prev->parked);
     can = prev->can;
@@ -301,11 +321,8 @@ void sched_switched(struct sched_unit *prev)
 
 /* ---- waking and sleeping ---- */
 
-void sched_wake(struct sched_unit *u)
+void unit_wake(struct line *l, struct sched_unit *u)
 {
-    struct line *l = unit_lock(u);
-
-    lock_assert(&l->cluster->lock);
     if (u->runnable || l->current == u) { /* the CPU has not noticed yet that it fell asleep */
         u->runnable = true;
         unlock(&l->cluster->lock);
@@ -315,13 +332,24 @@ void sched_wake(struct sched_unit *u)
     unit_start(l, u, time_now());
 }
 
-void sched_sleep(struct sched_unit *u)
+void sched_wake(struct sched_unit *u)
 {
-    struct line *l = unit_lock(u);
+    struct line *l;
+
+    if (unlikely(u->whole)) {
+        core_wake(u);
+        return;
+    }
+    l = unit_lock(u);
+    lock_assert(&l->cluster->lock);
+    unit_wake(l, u);
+}
+
+void unit_sleep(struct line *l, struct sched_unit *u)
+{
     unsigned cpu = l->cpu;
     bool current = l->current == u;
 
-    lock_assert(&l->cluster->lock);
     u->runnable = false;
     if (u->parked) {
         list_del_init(&u->link);
@@ -334,6 +362,19 @@ void sched_sleep(struct sched_unit *u)
     unlock(&l->cluster->lock);
     if (current)
         softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
+}
+
+void sched_sleep(struct sched_unit *u)
+{
+    struct line *l;
+
+    if (unlikely(u->whole)) {
+        core_sleep(u);
+        return;
+    }
+    l = unit_lock(u);
+    lock_assert(&l->cluster->lock);
+    unit_sleep(l, u);
 }
 
 void sched_sleep_sync(struct sched_unit *u)
@@ -351,6 +392,10 @@ void sched_unit_yield(void)
 {
     struct line *l = this_cpu_ptr(line);
 
+    if (core_threads > 1) {
+        core_yield();
+        return;
+    }
     if (!read_once(l->length))
         return;
     l->yield = true;
@@ -411,12 +456,12 @@ void unit_set_weight(struct sched_unit *u, uint32_t weight)
 
 struct sched_unit *sched_current(void)
 {
-    return this_cpu(line).current;
+    return core_threads > 1 ? core_current() : this_cpu(line).current;
 }
 
 void sched_start(const struct sched_upcalls *calls)
 {
-    upcalls = calls;
+    sched_upcalls = calls;
     softirq_register(SOFTIRQ_SCHEDULE, schedule);
 }
 

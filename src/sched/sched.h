@@ -47,7 +47,15 @@ struct sched_unit {
     int pin;                   /* [POOL] the one CPU where it may run whatever `hard` says, -1 */
     struct sched_group *group; /* [I] NULL: idle */
     struct list in_group;      /* [POOL] */
+    struct sched_unit *whole; /* [I] sched-gran=core: the unit of a core that it is a part of, which
+                                 has all of the above but what is between `cpu` and `idle` */
 };
+
+/* The one that has affinity and weight for u: that of a core, if it is a part of one. */
+static inline const struct sched_unit *sched_whole(const struct sched_unit *u)
+{
+    return u->whole ? u->whole : u;
+}
 
 struct sched_group {
     struct sched_pool *pool; /* [POOL] */
@@ -94,14 +102,20 @@ struct sched_upcalls {
 /* ---- start-up and CPUs ---- */
 
 /* Once, before any CPU; registers SOFTIRQ_SCHEDULE and makes pool 0 with the policy of sched=. */
-void sched_init(const struct sched_upcalls *upcalls);
+void sched_init(const struct sched_upcalls *calls);
 /* On the CPU itself, before it runs units: `idle` is what it runs now and when there is nothing
  * else. CPUs of one cluster share a cache and a lock; at most a dozen or so. The CPU joins pool 0.
  */
 void sched_cpu_init(unsigned cpu, unsigned cluster, struct sched_unit *idle);
+/* Once, when the CPUs that are to be scheduled run and there is no unit yet: with sched-gran=core
+ * CPUs of the same key, online ones of one cluster, are the threads of one core from now on. */
+void sched_start_cores(const uint32_t key[]);
+/* How many threads are scheduled together; 1: CPUs are scheduled one by one. */
+unsigned sched_threads(void);
 /* The CPU is in no pool any more, nor can be put in one. -EBUSY: it is the last of a pool that has
- * groups; -ERESTART: it has not let go of its units yet, call again (from a unit that runs there:
- * after its exit path, which leaves the CPU). */
+ * groups; -EOPNOTSUPP: it is scheduled together with others of its core; -ERESTART: it has not let
+ * go of its units yet, call again (from a unit that runs there: after its exit path, which leaves
+ * the CPU). */
 int must_check sched_cpu_remove(unsigned cpu);
 /* The opposite: it is in pool 0 again. */
 void sched_cpu_restore(unsigned cpu);
@@ -115,8 +129,8 @@ int must_check sched_group_set(struct sched_group *g, uint32_t weight, uint32_t 
 /* -EBUSY: the pool has no CPU. */
 int must_check sched_group_move(struct sched_group *g, struct sched_pool *p);
 
-/* A unit that sleeps; `cpu`: a hint where to start. */
-void sched_unit_init(struct sched_unit *u, struct sched_group *g, unsigned cpu);
+/* A unit that sleeps; `cpu`: a hint where to start. -ENOMEM. */
+int must_check sched_unit_init(struct sched_unit *u, struct sched_group *g, unsigned cpu);
 /* It sleeps and does not run (after sched_sleep_sync). */
 void sched_unit_destroy(struct sched_unit *u);
 
@@ -152,7 +166,8 @@ struct sched_pool *sched_pool_find(uint32_t id, bool exact);
 int must_check sched_pool_create(uint32_t id, const struct sched_ops *ops, struct sched_pool **out);
 /* -EBUSY: it has groups or CPUs, or is pool 0. */
 int must_check sched_pool_destroy(struct sched_pool *p);
-/* -EBUSY: the CPU is in a pool; -ENODEV: it does not run. */
+/* With all of its core, if that is scheduled as one. -EBUSY: the CPU is in a pool; -ENODEV: it does
+ * not run. */
 int must_check sched_pool_add_cpu(struct sched_pool *p, unsigned cpu);
 /* The CPU is in no pool then, and runs nothing as soon as it has looked. -ENOENT: it is in another;
  * -EBUSY: the pool's last, and there are groups in it. */

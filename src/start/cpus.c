@@ -151,6 +151,8 @@ int cpus_online_one(unsigned cpu)
 {
     int rc = 0;
 
+    if (sched_threads() > 1 && !bitmap_test(cpus_active.bits, cpu))
+        return refuse(-EOPNOTSUPP, "CPU %u: with sched-gran=core no CPU comes or goes", cpu);
     if (!bitmap_test(cpus_online.bits, cpu)) {
         rc = start_one(cpu);
         if (!rc && domain0) /* at start-up watchdog_start() follows */
@@ -169,6 +171,8 @@ int cpus_offline_one(unsigned cpu)
 {
     int rc = sched_cpu_remove(cpu);
 
+    if (rc == -EOPNOTSUPP)
+        return refuse(rc, "CPU %u: with sched-gran=core no CPU comes or goes", cpu);
     if (rc == -EBUSY)
         return refuse(rc, "CPU %u is the last of its pool", cpu);
     if (rc)
@@ -206,11 +210,19 @@ static void init_code number_all(void)
     }
 }
 
+static void init_code start_cores(void)
+{
+    uint32_t key[MAX_CPUS];
+
+    for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
+        key[cpu] = topology_core_key(cpu_apic_id[cpu]);
+    sched_start_cores(key);
+}
+
 void init_code cpus_start(void)
 {
     unsigned cpu, started = 1;
 
-    topology_detect();
     number_all();
     low_page = memory_low_page();
     if (!low_page && cpu_count > 1) {
@@ -224,6 +236,7 @@ void init_code cpus_start(void)
         if (!cpus_online_one(cpu))
             started++;
     }
+    start_cores();
     if (cpu_count > 1)
         log_info("%u of %zu CPUs are in service", started,
                  bitmap_weight(cpus_present.bits, MAX_CPUS));

@@ -9,6 +9,7 @@
 #include "boot/boot_info.h"
 #include "cpu/cpu.h"
 #include "cpu/spec.h"
+#include "cpu/topology.h"
 #include "frame/frame.h"
 #include "hypercall/ops.h"
 #include "hypercall/version.h"
@@ -155,6 +156,7 @@ void init_code start_main(uint32_t magic, uint32_t info)
     start_memory();
     start_frame_buffer();
     cpu_detect();
+    topology_detect();
     spec_init();
     hooks_install();
     cpu_init_tables();

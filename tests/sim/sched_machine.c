@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "sched_machine.h"
+#include "base/param.h"
 
 #define IPI   (2 * US)  /* at most, from raising to running */
 #define LATE  (12 * US) /* at most, of a timer */
@@ -19,7 +20,7 @@ struct entry {
 unsigned long seed, switches, wakes, checks;
 bool strict;
 uint64_t now, steady, ordered;
-unsigned cpus, units;
+unsigned cpus, units, threads;
 struct unit unit[MAX_UNITS];
 bool there[MAX_CPUS];
 unsigned histogram[HISTOGRAM];
@@ -30,6 +31,8 @@ static struct unit *waiting[MAX_UNITS];
 static unsigned waiting_at[MAX_UNITS];
 static struct sched_unit idle[MAX_CPUS];
 static struct sched_unit *current_of[MAX_CPUS];
+static const struct sched_unit *holder[MAX_CPUS]; /* by core: whose parts run there, or ran last */
+static uint64_t taken[MAX_CPUS], left[MAX_CPUS];  /* since when; when all of them were idle last */
 static uint64_t deadline[MAX_CPUS];
 static struct entry *heap;
 static size_t heap_count, heap_room;
@@ -169,11 +172,14 @@ static uint64_t pause_of(const struct unit *u)
 static bool allowed(const struct unit *u, unsigned cpu)
 {
     const struct sched_pool *p = u->s.group->pool;
+    const struct cpu_mask *hard = &whole(u)->hard;
+    bool named = false;
 
     if (!bitmap_test(p->cpus.bits, cpu))
         return false;
-    return bitmap_test(u->s.hard.bits, cpu) ||
-           !bitmap_intersects(u->s.hard.bits, p->cpus.bits, MAX_CPUS);
+    for (unsigned c = cpu - cpu % threads, n = 0; n < threads; n++)
+        named |= bitmap_test(hard->bits, c + n);
+    return named || !bitmap_intersects(hard->bits, p->cpus.bits, MAX_CPUS);
 }
 
 /* How long u may wait at most: until everybody of its pool has had what he may be owed, four
@@ -189,9 +195,9 @@ static uint64_t wait_bound(const struct unit *u)
         n += allowed(u, c);
     for (unsigned i = 0; i < units; i++)
         if (unit[i].s.group->pool == u->s.group->pool) {
-            const struct sched_unit *s = &unit[i].s;
+            const struct sched_unit *s = whole(&unit[i]), *own = whole(u);
 
-            owed += (double)u->s.slice * s->weight / u->s.weight + (double)s->slice;
+            owed += (double)own->slice * s->weight / own->weight + (double)s->slice;
             owed += 4. * (double)max(SCHED_SLICE * s->weight / 256, s->slice);
         }
     return (uint64_t)(2 * owed / n) + 40 * MS;
@@ -206,33 +212,70 @@ static void check_wait(struct unit *u)
     u->worst = waited;
     if (waited > 30 * MS && waited > wait_bound(u))
         flaw("unit %ld of weight %u has waited %.3f ms, the bound is %.3f ms", (long)(u - unit),
-             u->s.weight, (double)waited / MS, (double)wait_bound(u) / MS);
+             whole(u)->weight, (double)waited / MS, (double)wait_bound(u) / MS);
 }
 
-/* When every CPU has done what it was told, no unit waits while a CPU idles that it may use. */
+/* No thread of the CPU's core runs anything. */
+static bool idles(unsigned cpu)
+{
+    for (unsigned c = cpu - cpu % threads, n = 0; n < threads; n++)
+        if (!current_of[c + n]->idle)
+            return false;
+    return true;
+}
+
+/* When every CPU has done what it was told, no unit waits while a core idles that it may use, nor
+ * while others of its bundle run. */
 static void check_idle(void)
 {
     if (!waiting_count || !idle_count || looking)
         return;
     checks++;
     for (unsigned i = 0; i < waiting_count; i++) {
-        if (waiting[i]->s.parked)
-            continue;
-        for (unsigned c = 0; c < cpus; c++)
-            if (there[c] && current_of[c]->idle && allowed(waiting[i], c))
+        const struct sched_unit *s = whole(waiting[i]);
+
+        for (unsigned c = 0; c < cpus; c++) {
+            if (there[c] && !s->parked && idles(c) && allowed(waiting[i], c))
                 flaw("unit %ld waits for CPU %u, and CPU %u idles", (long)(waiting[i] - unit),
-                     waiting[i]->s.cpu, c);
+                     s->cpu, c);
+            if (threads > 1 && !current_of[c]->idle && current_of[c]->whole == s)
+                flaw("unit %ld waits, and its bundle runs", (long)(waiting[i] - unit));
+        }
+    }
+}
+
+/* The threads of a core run units of one group at a time: of one bundle, that is, which runs
+ * nowhere else; and each on its own thread. */
+static void check_core(unsigned cpu)
+{
+    const struct sched_unit *s = current_of[cpu]->whole;
+    unsigned core = cpu / threads;
+
+    for (unsigned c = 0; c < cpus; c++) {
+        const struct sched_unit *other = current_of[c];
+
+        if (c / threads == core ? !other->idle && other->whole != s : other->whole == s)
+            flaw("CPU %u runs a unit of group %p, CPU %u one of group %p", cpu,
+                 (const void *)s->group, c, (const void *)other->group);
     }
 }
 
 /* Nobody who wants to go on is displaced before the rate limit. */
-static void check_stint(const struct unit *u)
+static void check_stint(const struct unit *u, uint64_t since)
 {
     uint64_t limit = u->s.group->pool->ratelimit;
 
-    if (u->s.runnable && u->since > ordered + IPI && !u->s.parked && now - u->since + SLACK < limit)
-        flaw("unit %ld was displaced after %.1f us", (long)(u - unit),
-             (double)(now - u->since) / US);
+    if (u->s.runnable && since > ordered + IPI && !whole(u)->parked && now - since + SLACK < limit)
+        flaw("unit %ld was displaced after %.1f us", (long)(u - unit), (double)(now - since) / US);
+}
+
+/* A core is somebody's: from now on, if it was not. A pause that is over before it could be noticed
+ * is none. */
+static void take_core(unsigned core, const struct sched_unit *s)
+{
+    if (holder[core] != s || (left[core] >= taken[core] && now - left[core] > 3 * IPI))
+        taken[core] = now;
+    holder[core] = s;
 }
 
 /* Interactive units want less than half their share, so they run when the rate limit lets them, or
@@ -264,7 +307,7 @@ static void switch_to(struct sched_unit *prev, struct sched_unit *next)
     if (!prev->idle) {
         struct unit *u = unit_of(prev);
 
-        check_stint(u);
+        check_stint(u, threads > 1 ? taken[cpu / threads] : u->since);
         u->runs = false;
         u->ran += now - u->since;
         u->gen++;
@@ -280,6 +323,9 @@ static void switch_to(struct sched_unit *prev, struct sched_unit *next)
             flaw("unit %ld runs twice", (long)(u - unit));
         if (!allowed(u, cpu) && now > ordered + IPI)
             flaw("unit %ld runs on CPU %u", (long)(u - unit), cpu);
+        if (threads > 1)
+            check_core(cpu);
+        take_core(cpu / threads, whole(u));
         check_wait(u);
         check_latency(u);
         end_wait(u);
@@ -288,6 +334,8 @@ static void switch_to(struct sched_unit *prev, struct sched_unit *next)
         if (u->left != UINT64_MAX)
             post(now + u->left, BURST, (unsigned)(u - unit), ++u->gen);
     }
+    if (idles(cpu))
+        left[cpu / threads] = now;
     sched_switched(prev);
 }
 
@@ -379,6 +427,9 @@ void run_until(uint64_t end)
 
 void start_machine(unsigned cluster_size)
 {
+    uint32_t key[MAX_CPUS];
+
+    param_parse(threads > 1 ? "sched-gran=core" : "sched-gran=cpu");
     host_machine_init(64 << 20, cpus);
     host_memory_init();
     host_tsc_step = 0;
@@ -397,6 +448,12 @@ void start_machine(unsigned cluster_size)
         current_of[i] = &idle[i];
         there[i] = true;
         deadline[i] = 0;
+        holder[i / threads] = NULL;
+        taken[i / threads] = left[i / threads] = 0;
         run_cpu(i);
     }
+    for (unsigned i = 0; i < MAX_CPUS; i++)
+        key[i] = i / threads;
+    host_cpu_select(0);
+    sched_start_cores(key);
 }

@@ -49,6 +49,7 @@ extern bool strict;          /* interactive units must not notice the others */
 extern uint64_t now, steady; /* ns; when measuring began, 0: not yet */
 extern uint64_t ordered;     /* when the last order came: what follows from it is no flaw */
 extern unsigned cpus, units;
+extern unsigned threads; /* of a core; above 1 they run one group at a time */
 extern struct unit unit[MAX_UNITS];
 extern bool there[MAX_CPUS];
 extern unsigned histogram[HISTOGRAM]; /* waits of interactive units, by powers of two of us */
@@ -59,7 +60,13 @@ uint64_t rnd(uint64_t below);
 uint64_t between(uint64_t low, uint64_t high);
 void rnd_seed(unsigned long s);
 
-/* A machine of `cpus` CPUs, all idle. */
+/* What has weight and affinity for it. */
+static inline const struct sched_unit *whole(const struct unit *u)
+{
+    return sched_whole(&u->s);
+}
+
+/* A machine of `cpus` CPUs, all idle; neighbours by number are the `threads` of a core. */
 void start_machine(unsigned cluster_size);
 void post(uint64_t at, enum event what, unsigned which, uint64_t gen);
 /* What the exit path of a CPU does. */

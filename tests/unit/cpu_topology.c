@@ -92,6 +92,58 @@ static void amd(void **state)
     check(0x1b, 3, 3, 0);
 }
 
+static bool together(uint32_t a, uint32_t b)
+{
+    return topology_cluster_key(a) == topology_cluster_key(b);
+}
+
+/* The cache of the highest level counts, whatever order the leaf has. */
+static void clusters(void **state)
+{
+    leaf(0, 0, 0xd, 0, 0, 0);
+    leaf(0xb, 0, 1, 2, 1 << 8, 0);
+    leaf(0xb, 1, 6, 64, 2 << 8 | 1, 0);
+    leaf(4, 0, 1u << 14 | 1 << 5 | 1, 0, 0, 0);
+    leaf(4, 1, 7u << 14 | 3 << 5 | 3, 0, 0, 0); /* eight share level 3 */
+    leaf(4, 2, 1u << 14 | 2 << 5 | 3, 0, 0, 0);
+    topology_detect();
+    assert_true(together(0, 7));
+    assert_false(together(7, 8));
+    assert_int_equal(topology_core_key(6), topology_core_key(7));
+    assert_int_not_equal(topology_core_key(7), topology_core_key(8));
+    leaf(4, 1, 0xfffu << 14 | 3 << 5 | 3, 0, 0, 0); /* more than should share a lock */
+    topology_detect();
+    assert_true(together(0x10, 0x1f));
+    assert_false(together(0x0f, 0x10));
+    leaf(4, 0, 0 << 14 | 1 << 5 | 1, 0, 0, 0); /* not even a core's threads: nonsense */
+    leaf(4, 1, 0, 0, 0, 0);
+    topology_detect();
+    assert_true(together(2, 3));
+    assert_false(together(1, 2));
+}
+
+/* AMD has a leaf of its own; without it those of a socket are together. */
+static void clusters_of_amd(void **state)
+{
+    cpu_vendor = CPU_AMD;
+    leaf(0, 0, 0xd, 0, 0, 0);
+    leaf(0xb, 0, 1, 2, 1 << 8, 0);
+    leaf(0xb, 1, 3, 8, 2 << 8 | 1, 0);
+    leaf(4, 0, 0xfffu << 14 | 3 << 5 | 3, 0, 0, 0);
+    leaf(0x80000000u, 0, 0x8000001du, 0, 0, 0);
+    leaf(0x8000001du, 0, 5u << 14 | 3 << 5 | 3, 0, 0, 0); /* six take as much as eight */
+    topology_detect();
+    assert_true(together(0, 7));
+    assert_false(together(7, 8));
+    leaf(0x8000001du, 0, 1u << 14 | 2 << 5 | 3, 0, 0, 0);
+    topology_detect();
+    assert_false(together(1, 2));
+    leaf(0x80000000u, 0, 0x80000008u, 0, 0, 0);
+    topology_detect();
+    assert_true(together(0, 7));
+    assert_false(together(7, 8));
+}
+
 /* Whatever a leaf says, no shift is beyond the number. */
 static void nonsense(void **state)
 {
@@ -114,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup(one_thread, fresh),  cmocka_unit_test_setup(by_levels, fresh),
         cmocka_unit_test_setup(more_levels, fresh), cmocka_unit_test_setup(by_counts, fresh),
         cmocka_unit_test_setup(amd, fresh),         cmocka_unit_test_setup(nonsense, fresh),
+        cmocka_unit_test_setup(clusters, fresh),    cmocka_unit_test_setup(clusters_of_amd, fresh),
     };
     return cmocka_run_group_tests_name("cpu_topology", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "base/param.h"
 #include "base/softirq.h"
 #include "lib/errno.h"
 #include "sched/sched.h"
@@ -22,7 +23,7 @@
 #define MS    1000000ull
 
 static struct sched_group group[2]; /* odd units are in group 1 */
-static struct sched_unit unit[UNITS], idle[CPUS];
+static struct sched_unit unit[UNITS], idle[CPUS + 1];
 static uint64_t ran[UNITS];
 static unsigned switches;
 
@@ -51,7 +52,7 @@ static void switch_to(struct sched_unit *prev, struct sched_unit *next)
 static const struct sched_upcalls upcalls = {.switch_to = switch_to};
 
 /* CPUs 0 and 1 are a cluster, CPU 2 is another. */
-static void fresh(unsigned cpus)
+static void fresh_units(unsigned cpus, const uint32_t core[])
 {
     host_machine_init(8 << 20, cpus);
     host_memory_init();
@@ -66,12 +67,21 @@ static void fresh(unsigned cpus)
         sched_cpu_init(i, i / 2, &idle[i]);
         softirq_run();
     }
+    host_cpu_select(0);
+    sched_start_cores(core);
     for (unsigned i = 0; i < 2; i++)
         sched_group_init(&group[i]);
     for (unsigned i = 0; i < UNITS; i++)
-        sched_unit_init(&unit[i], &group[i % 2], 0);
+        assert_int_equal(sched_unit_init(&unit[i], &group[i % 2], 0), 0);
     switches = 0;
     memset(ran, 0, sizeof(ran));
+}
+
+static void fresh(unsigned cpus)
+{
+    static const uint32_t all_alone[MAX_CPUS] = {0};
+
+    fresh_units(cpus, all_alone);
 }
 
 /* All CPUs do what they were told. */
@@ -432,6 +442,106 @@ static void test_cpu_leaves_and_comes_back(void **state)
     assert_int_equal(unit[0].running + unit[1].running + unit[2].running + unit[3].running, 2);
 }
 
+/* What the CPU runs: a unit's number, or -1. */
+static int runs(unsigned cpu)
+{
+    host_cpu_select(cpu);
+    return sched_current()->idle ? -1 : (int)(sched_current() - unit);
+}
+
+/* Four CPUs are two cores. Even units are of group 0, odd ones of group 1. */
+static void fresh_cores(void)
+{
+    static const uint32_t key[MAX_CPUS] = {5, 5, 2, 2};
+
+    param_parse("sched-gran=core");
+    fresh_units(4, key);
+    param_parse("sched-gran=cpu");
+    assert_int_equal(sched_threads(), 2);
+}
+
+static void test_a_core_runs_one_group(void **state)
+{
+    struct cpu_mask second = mask(2), any = mask(0xf);
+
+    fresh_cores();
+    assert_int_equal(sched_cpu_remove(1), -EOPNOTSUPP);
+    /* Units 0 and 2 are together, 1 and 3; a mask may name any thread of a core. */
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(sched_set_affinity(&unit[i], &second, &any), 0);
+        sched_wake(&unit[i]);
+    }
+    settle(4);
+    assert_int_equal(runs(0), 0);
+    assert_int_equal(runs(1), 2);
+    assert_int_equal(runs(2), -1);
+    /* One sleeps: nobody else takes its place. */
+    sched_sleep(&unit[2]);
+    settle(4);
+    assert_int_equal(runs(0), 0);
+    assert_int_equal(runs(1), -1);
+    assert_false(unit[2].running);
+    /* The second thread has still to leave when the first has: nobody enters before. */
+    sched_wake(&unit[2]);
+    settle(4);
+    host_cpu_select(0);
+    host_tsc += 11 * MS;
+    timer_interrupt();
+    softirq_run();
+    assert_int_equal(runs(0), -1);
+    assert_int_equal(runs(1), 2);
+    softirq_run();
+    assert_int_equal(runs(1), 3);
+    settle(4);
+    assert_int_equal(runs(0), 1);
+    /* What sleeps leaves the core to who waits. */
+    sched_sleep(&unit[1]);
+    sched_sleep(&unit[3]);
+    settle(4);
+    assert_int_equal(runs(0), 0);
+    assert_int_equal(runs(1), 2);
+}
+
+static void test_cores_and_pools(void **state)
+{
+    struct sched_pool *p = NULL;
+
+    fresh_cores();
+    for (unsigned i = 0; i < 4; i++)
+        sched_wake(&unit[i]);
+    settle(4);
+    assert_int_equal(sched_pool_create(1, &sched_fair, &p), 0);
+    assert_int_equal(sched_pool_remove_cpu(sched_pool0, 3), 0); /* with CPU 2 */
+    assert_int_equal(sched_pool_remove_cpu(sched_pool0, 0), -EBUSY);
+    assert_int_equal(sched_pool_add_cpu(p, 2), 0);
+    assert_int_equal(p->cpus.bits[0], 0xc);
+    assert_int_equal(sched_group_move(&group[1], p), 0);
+    settle(4);
+    assert_int_equal(runs(0), 0);
+    assert_int_equal(runs(1), 2);
+    assert_int_equal(runs(2), 1);
+    assert_int_equal(runs(3), 3);
+    /* A whole bundle goes when its last part does. */
+    sched_sleep(&unit[1]);
+    sched_sleep(&unit[3]);
+    settle(4);
+    for (unsigned i = 1; i < UNITS; i += 2)
+        sched_unit_destroy(&unit[i]);
+    assert_true(list_empty(&group[1].units));
+}
+
+/* Three CPUs cannot be two cores: each is scheduled alone then. */
+static void test_uneven_cores(void **state)
+{
+    static const uint32_t key[MAX_CPUS] = {1, 1, 2};
+
+    param_parse("sched-gran=core");
+    fresh_units(3, key);
+    param_parse("sched-gran=cpu");
+    assert_int_equal(sched_threads(), 1);
+    assert_null(unit[0].whole);
+}
+
 static void check(unsigned cpus)
 {
     for (unsigned i = 0; i < UNITS; i++) {
@@ -515,6 +625,9 @@ int main(void)
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_null_pool),
         cmocka_unit_test(test_cpu_leaves_and_comes_back),
+        cmocka_unit_test(test_a_core_runs_one_group),
+        cmocka_unit_test(test_cores_and_pools),
+        cmocka_unit_test(test_uneven_cores),
         cmocka_unit_test(test_random_walk),
     };
 
