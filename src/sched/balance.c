@@ -40,6 +40,16 @@ static unsigned find_idle(const struct cpu_mask *among, unsigned near)
     return MAX_CPUS;
 }
 
+/* Has the set, which has this CPU, no other? */
+static bool is_only(const struct cpu_mask *set, unsigned cpu)
+{
+    unsigned long others = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(set->bits); i++)
+        others |= set->bits[i] & ~(i == cpu / BITS_PER_LONG ? 1ul << cpu % BITS_PER_LONG : 0);
+    return !others;
+}
+
 /* Would u, so far ahead of the line's clock, run on l as soon as the rate limit lets it? */
 static bool runs_soon(struct line *l, const struct sched_unit *u, int64_t lead, uint64_t now)
 {
@@ -60,6 +70,8 @@ unsigned balance_place(struct line *l, const struct sched_unit *u, uint64_t now)
     uint32_t least = UINT32_MAX;
     int64_t lead;
 
+    if (here && is_only(&u->can, l->cpu))
+        return l->cpu;
     if (here && bitmap_test(l->cluster->idle.bits, l->cpu) && bitmap_test(u->like.bits, l->cpu))
         return l->cpu;
     cpu = find_idle(&u->like, near);
@@ -73,7 +85,7 @@ unsigned balance_place(struct line *l, const struct sched_unit *u, uint64_t now)
     bitmap_for_each (cpu, u->can.bits, MAX_CPUS) {
         struct line *o = line_of(cpu);
 
-        if (o->cluster == l->cluster && runs_soon(o, u, lead, now))
+        if (o != l && o->cluster == l->cluster && runs_soon(o, u, lead, now))
             return cpu;
         if (read_once(o->weight) < least) {
             least = read_once(o->weight);

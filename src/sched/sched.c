@@ -28,6 +28,39 @@ locks_unchecked struct line *unit_lock(struct sched_unit *u)
 
 /* ---- waiting ---- */
 
+/* When the CPU has to look again by itself: not at all while one unit has it for itself. */
+static uint64_t look_at(const struct line *l, const struct sched_unit *cur, uint64_t now)
+{
+    const struct sched_unit *first = first_waiting(l);
+    uint64_t at = NEVER, limit;
+
+    if (cur->idle)
+        return NEVER;
+    if (first) {
+        limit = read_once(l->pool->ratelimit);
+        at = l->stint + max(cur->slice, limit);
+        if (first->woke) {
+            int64_t lead = (int64_t)(first->v - cur->v); /* it may have to be passed first */
+            uint64_t ns = (uint64_t)max(lead, 0l) * cur->weight / SCHED_WEIGHT_DEFAULT >> V_BITS;
+
+            at = min(at, max(l->stint + limit, now + ns + GRAIN));
+        }
+        at = max(at, now);
+    }
+    if (read_once(cur->group->cap))
+        at = min(at, now + (uint64_t)max(cur->quota, 0l));
+    return at;
+}
+
+/* Is there nothing to choose before the rate limit of the current unit has passed? */
+static bool stays(const struct line *l, uint64_t now)
+{
+    const struct sched_unit *cur = l->current;
+
+    return l->pool && !l->yield && !l->strays && cur->runnable && may_run(cur, l->cpu) &&
+           !read_once(cur->group->cap) && now - l->stint < read_once(l->pool->ratelimit);
+}
+
 /* Puts u, of which nothing is in any line, in l. Unlocks. */
 static void join(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(&l->cluster->lock)
 {
@@ -45,6 +78,10 @@ static void join(struct line *l, struct sched_unit *u, uint64_t now) drops_lock(
     /* A busy CPU looks by itself for those it knows. */
     tell = !busy || l->strays || first_waiting(l) == u;
     line_mark(l, cur);
+    if (tell && busy && l == this_cpu_ptr(line) && stays(l, now)) {
+        timer_set(&l->look, look_at(l, cur, now));
+        tell = false;
+    }
     unlock(&l->cluster->lock);
     if (tell)
         softirq_raise_on(cpu, SOFTIRQ_SCHEDULE);
@@ -178,30 +215,6 @@ static struct sched_unit *choose(struct line *l, uint64_t now)
         return first;
     l->stint = now;
     return cur;
-}
-
-/* When the CPU has to look again by itself: not at all while one unit has it for itself. */
-static uint64_t look_at(const struct line *l, const struct sched_unit *cur, uint64_t now)
-{
-    const struct sched_unit *first = first_waiting(l);
-    uint64_t at = NEVER, limit;
-
-    if (cur->idle)
-        return NEVER;
-    if (first) {
-        limit = read_once(l->pool->ratelimit);
-        at = l->stint + max(cur->slice, limit);
-        if (first->woke) {
-            int64_t lead = (int64_t)(first->v - cur->v); /* it may have to be passed first */
-            uint64_t ns = (uint64_t)max(lead, 0l) * cur->weight / SCHED_WEIGHT_DEFAULT >> V_BITS;
-
-            at = min(at, max(l->stint + limit, now + ns + GRAIN));
-        }
-        at = max(at, now);
-    }
-    if (read_once(cur->group->cap))
-        at = min(at, now + (uint64_t)max(cur->quota, 0l));
-    return at;
 }
 
 /* prev is current no more. */
