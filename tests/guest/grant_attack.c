@@ -15,10 +15,23 @@
 static grant_entry_v1_t *table;
 static uint64_t *page, *hole;
 static pte_t *hole_pte;
+static domid_t self; /* the test runs as domain 0, and as a guest */
+
+static void find_self(void)
+{
+    struct evtchn_alloc_unbound a = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+    struct evtchn_status s = {.dom = DOMID_SELF};
+
+    need_eq(hc_event_channel_op(EVTCHNOP_alloc_unbound, &a), 0);
+    s.port = a.port;
+    need_eq(hc_event_channel_op(EVTCHNOP_status, &s), 0);
+    need_eq(s.status, EVTCHNSTAT_unbound);
+    self = s.u.unbound.dom;
+}
 
 static void offer(unsigned int ref, uint16_t flags, unsigned long mfn)
 {
-    table[ref].domid = 0;
+    table[ref].domid = self;
     table[ref].frame = mfn;
     barrier();
     table[ref].flags = flags;
@@ -26,7 +39,8 @@ static void offer(unsigned int ref, uint16_t flags, unsigned long mfn)
 
 static int16_t map_at(uint64_t at, unsigned int flags, unsigned int ref, grant_handle_t *handle)
 {
-    struct gnttab_map_grant_ref m = {.host_addr = at, .flags = GNTMAP_host_map | flags, .ref = ref};
+    struct gnttab_map_grant_ref m = {
+        .host_addr = at, .flags = GNTMAP_host_map | flags, .ref = ref, .dom = self};
 
     need_eq(hc_grant_table_op(GNTTABOP_map_grant_ref, &m, 1), 0);
     if (handle)
@@ -48,6 +62,7 @@ static void setup(void)
     struct gnttab_setup_table s = {.dom = DOMID_SELF, .nr_frames = 1};
     pte_t *pte;
 
+    find_self();
     set_xen_guest_handle(s.frame_list, frames);
     need_eq(hc_grant_table_op(GNTTABOP_setup_table, &s, 1), 0);
     need_eq(s.status, 0);
