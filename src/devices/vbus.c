@@ -35,6 +35,13 @@ static const struct vbus_range *find(const struct vbus *b, uint64_t addr, uint32
     return NULL;
 }
 
+bool vbus_claims(const struct vbus *b, uint64_t addr)
+{
+    uint32_t offset;
+
+    return find(b, addr, &offset);
+}
+
 static uint64_t ones(unsigned bytes)
 {
     return bytes >= 8 ? ~0ull : BIT(bytes * 8) - 1;

@@ -32,6 +32,8 @@ struct vbus_range *vbus_add(struct vbus *b, uint64_t base, uint32_t bytes,
                             const struct vbus_ops *ops, void *chip);
 void vbus_move(struct vbus_range *r, uint64_t base);
 
+/* Is `addr` a chip's? */
+bool vbus_claims(const struct vbus *b, uint64_t addr);
 /* 1 to 8 bytes at `addr`. False: no chip claims the first of them. Bytes behind that nobody claims
  * read as ones. */
 bool vbus_read(const struct vbus *b, uint64_t addr, unsigned bytes, uint64_t *val);

@@ -129,7 +129,7 @@ static int highest_waiting(struct vlapic *l)
     return vector;
 }
 
-static uint32_t processor_priority(const struct vlapic *l)
+uint32_t vlapic_priority(const struct vlapic *l)
 {
     int in_service = vector_highest(l, VLAPIC_ISR);
     uint32_t tpr = vlapic_get(l, VLAPIC_TPR), isrv = in_service < 0 ? 0 : (uint32_t)in_service;
@@ -145,9 +145,14 @@ int vlapic_pending(struct vlapic *l)
         vlapic_timer_due(l);
     vector = highest_waiting(l);
     return vlapic_enabled(l) && vector >= 0 &&
-                   ((uint32_t)vector & 0xf0) > (processor_priority(l) & 0xf0)
+                   ((uint32_t)vector & 0xf0) > (vlapic_priority(l) & 0xf0)
                ? vector
                : -1;
+}
+
+bool vlapic_vector_waits(const struct vlapic *l, uint8_t vector)
+{
+    return vector_test(l, VLAPIC_IRR, vector);
 }
 
 bool vlapic_waits(struct vlapic *l)
@@ -230,7 +235,7 @@ static uint32_t read_register(const struct vlapic *l, uint32_t offset)
 {
     switch (offset) {
     case VLAPIC_PPR:
-        return processor_priority(l);
+        return vlapic_priority(l);
     case VLAPIC_TMCCT:
         return vlapic_timer_count(l);
     default:

@@ -25,6 +25,7 @@
 #define VLAPIC_ICR       0x300u
 #define VLAPIC_ICR2      0x310u
 #define VLAPIC_LVT_TIMER 0x320u
+#define VLAPIC_LVT_LINT0 0x350u
 #define VLAPIC_LVT_ERROR 0x370u
 #define VLAPIC_TMICT     0x380u
 #define VLAPIC_TMCCT     0x390u
@@ -113,6 +114,10 @@ void vlapic_accept(struct vlapic *l, uint8_t vector, bool level);
 void vlapic_hold(struct vlapic *l, uint8_t vector);
 /* Is a message to `dest` for it? */
 bool vlapic_matches(const struct vlapic *l, uint32_t dest, bool logical);
+/* Does `vector` wait in it to be taken? */
+bool vlapic_vector_waits(const struct vlapic *l, uint8_t vector);
+/* The least that an interrupt must be above to be taken: PPR. */
+uint32_t vlapic_priority(const struct vlapic *l);
 /* The vector to deliver now, above the priority of what is in service; -1: none. */
 int vlapic_pending(struct vlapic *l);
 /* Does any vector wait, whatever the priority? */

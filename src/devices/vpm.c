@@ -68,8 +68,10 @@ static bool read_ports(void *data, uint32_t offset, unsigned bytes, uint64_t *va
         return false;
     lock(&p->lock);
     settle(p);
-    *val = offset >= REG_TIMER ? (uint32_t)count(p) >> (offset - REG_TIMER) * 8
-                               : (p->status | (uint32_t)p->enable << 16) >> offset * 8;
+    if (offset < REG_CONTROL)
+        *val = (p->status | (uint64_t)p->enable << 16) >> offset * 8;
+    else
+        *val = (uint32_t)count(p) >> offset % 4 * 8;
     unlock(&p->lock);
     return true;
 }
@@ -100,12 +102,9 @@ void vpm_attach(struct vpm *p, struct vbus *ports)
     p->range = vbus_add(ports, ACPI_PM1A_EVT_BLK_ADDRESS_V0, BYTES, &ops, p);
 }
 
-int vpm_locate(struct vpm *p, uint64_t version)
+void vpm_locate(struct vpm *p, unsigned version)
 {
-    if (version > 1)
-        return refuse(-EINVAL, "ACPI ports of version %lu", version);
     vbus_move(p->range, version ? ACPI_PM1A_EVT_BLK_ADDRESS_V1 : ACPI_PM1A_EVT_BLK_ADDRESS_V0);
-    return 0;
 }
 
 static void press(struct vpm *p, uint16_t button)

@@ -24,7 +24,7 @@ struct vpm {
 void vpm_init(struct vpm *p, struct virqs *irqs);
 void vpm_attach(struct vpm *p, struct vbus *ports);
 /* The place of the registers: 0 or 1 (public hvm/ioreq.h, HVM_PARAM_ACPI_IOPORTS_LOCATION). */
-int must_check vpm_locate(struct vpm *p, uint64_t version);
+void vpm_locate(struct vpm *p, unsigned version);
 void vpm_stop(struct vpm *p);
 void vpm_press_power(struct vpm *p);
 void vpm_press_sleep(struct vpm *p);

@@ -3,11 +3,12 @@
  * structure of that type; the last is of type END. Public hvm/save.h and arch-x86/hvm/save.h.
  *
  * A list of records comes in as a whole or not at all: all are checked, then all are taken over.
- * There are records for the registers of the vCPUs that are up, and for the memory types of all; a
- * list may have some of them. */
+ * There are records for the registers of the vCPUs that are up, for the memory types of all, and
+ * for the chips that the domain has; a list may have some of them. */
 #include "base/panic.h"
 #include "cpu/cpu.h"
 #include "cpu/xstate.h"
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -331,6 +332,7 @@ static void *put(char *buf, size_t *at, uint16_t code, uint16_t instance, uint32
 
 size_t hvm_context_get(struct domain *d, void *buf)
 {
+    const struct hvm_chip_record *c;
     struct hvm_save_header *h;
     struct vcpu *v;
     size_t at = 0;
@@ -351,6 +353,12 @@ size_t hvm_context_get(struct domain *d, void *buf)
             record = put(buf, &at, types[t].code, (uint16_t)v->id, types[t].length);
             if (record)
                 types[t].get(v, record);
+        }
+    for (unsigned n = 0; (c = hvm_chip_record(d, n)); n++)
+        for (unsigned i = 0; i < c->instances; i++) {
+            record = put(buf, &at, c->code, (uint16_t)i, c->length);
+            if (record)
+                hvm_chip_get(d, c, i, record);
         }
     put(buf, &at, HVM_SAVE_CODE(END), 0, 0);
     return at;
@@ -374,9 +382,27 @@ static const struct record_type *type_find(uint16_t code)
     return NULL;
 }
 
-/* The record at *at: 0, -EINVAL; 1: the list is at its end. *v is NULL for the header. */
-static int next(struct domain *d, const char *buf, size_t bytes, size_t *at,
-                const struct record_type **type, struct vcpu **v, const void **record)
+static const struct hvm_chip_record *chip_find(const struct domain *d, uint16_t code)
+{
+    const struct hvm_chip_record *c;
+
+    for (unsigned n = 0; (c = hvm_chip_record(d, n)); n++)
+        if (c->code == code)
+            return c;
+    return NULL;
+}
+
+/* A record of a list: of a vCPU, of a chip, or the header. */
+struct found {
+    const struct record_type *type;
+    struct vcpu *v; /* NULL: none */
+    const struct hvm_chip_record *chip;
+    uint16_t instance;
+    const void *record;
+};
+
+/* The record at *at: 0, -EINVAL; 1: the list is at its end. */
+static int next(struct domain *d, const char *buf, size_t bytes, size_t *at, struct found *f)
 {
     struct hvm_save_descriptor r;
     uint32_t length = HVM_SAVE_LENGTH(HEADER);
@@ -387,44 +413,59 @@ static int next(struct domain *d, const char *buf, size_t bytes, size_t *at,
     *at += sizeof(r);
     if (r.typecode == HVM_SAVE_CODE(END))
         return 1;
-    *v = NULL;
-    *type = type_find(r.typecode);
-    if (*type) {
-        length = (*type)->length;
-        *v = r.instance < d->max_vcpus ? d->vcpu[index_nospec(r.instance, d->max_vcpus)] : NULL;
+    *f = (struct found){
+        .type = type_find(r.typecode),
+        .chip = chip_find(d, r.typecode),
+        .instance = r.instance,
+        .record = buf + *at,
+    };
+    if (f->type) {
+        length = f->type->length;
+        f->v = r.instance < d->max_vcpus ? d->vcpu[index_nospec(r.instance, d->max_vcpus)] : NULL;
     }
-    if (!*type && r.typecode != HVM_SAVE_CODE(HEADER))
+    if (f->chip)
+        length = f->chip->length;
+    if (!f->type && !f->chip && r.typecode != HVM_SAVE_CODE(HEADER))
         return refuse(-EINVAL, "records: type %u", r.typecode);
-    if (*type && !*v)
-        return refuse(-EINVAL, "records: no vCPU %u", r.instance);
+    if ((f->type && !f->v) || (f->chip && r.instance >= f->chip->instances))
+        return refuse(-EINVAL, "records: no %u of type %u", r.instance, r.typecode);
     if (r.length != length || bytes - *at < length)
         return refuse(-EINVAL, "records: %u bytes of type %u", r.length, r.typecode);
-    *record = buf + *at;
     *at += length;
     return 0;
 }
 
+static int check(const struct found *f)
+{
+    if (f->v)
+        return f->type->check(f->v, f->record);
+    if (f->chip)
+        return hvm_chip_check(f->chip, f->instance, f->record);
+    return header_check(f->record);
+}
+
 int hvm_context_set(struct domain *d, const void *buf, size_t bytes)
 {
-    const struct record_type *type;
-    const void *record;
-    struct vcpu *v;
+    struct found f;
     size_t at = 0;
     bool header = false;
     int rc;
 
-    while ((rc = next(d, buf, bytes, &at, &type, &v, &record)) == 0) {
-        rc = v ? type->check(v, record) : header_check(record);
+    while ((rc = next(d, buf, bytes, &at, &f)) == 0) {
+        rc = check(&f);
         if (rc)
             return rc;
-        if (!header && v)
+        if (!header && (f.v || f.chip))
             return refuse(-EINVAL, "records without a header");
         header = true;
     }
     if (rc < 0)
         return rc;
-    for (at = 0; next(d, buf, bytes, &at, &type, &v, &record) == 0;)
-        if (v)
-            type->set(v, record);
+    for (at = 0; next(d, buf, bytes, &at, &f) == 0;) {
+        if (f.v)
+            f.type->set(f.v, f.record);
+        else if (f.chip)
+            hvm_chip_set(d, f.chip, f.instance, f.record);
+    }
     return 0;
 }

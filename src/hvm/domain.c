@@ -2,6 +2,7 @@
 /* The life of a fully virtual domain's own part: its physical address space, its CPU policy, and
  * the state of its vCPUs after reset. AMD APM vol. 2, 14.1.3; public arch-x86/hvm/start_info.h. */
 #include "cpu/xstate.h"
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "memory/heap.h"
@@ -29,6 +30,7 @@ static void part_domain_free(struct domain *d)
 
     if (!h)
         return;
+    hvm_chips_free(d);
     if (h->p2m.owner)
         p2m_free(&h->p2m);
     heap_free(h->policy);
@@ -56,7 +58,8 @@ static int part_domain_init(struct domain *d, const struct domain_config *c)
     h->policy = heap_alloc(sizeof(*h->policy));
     h->emulated = c->emulated;
     if (!h->policy ||
-        p2m_init(&h->p2m, &d->memory, d->hardware ? TABLES_UNLIMITED : TABLES_DEFAULT)) {
+        p2m_init(&h->p2m, &d->memory, d->hardware ? TABLES_UNLIMITED : TABLES_DEFAULT) ||
+        hvm_chips_create(d)) {
         part_domain_free(d);
         return -ENOMEM;
     }
@@ -108,6 +111,7 @@ static int part_domain_release(struct domain *d)
     for_each_vcpu (d, v)
         if (v->hvm)
             vlapic_stop(&v->hvm->lapic);
+    hvm_chips_stop(d);
     return d->hvm_domain ? p2m_release(&d->hvm_domain->p2m) : 0;
 }
 

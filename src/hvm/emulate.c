@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Instructions that the hypervisor executes for a fully virtual guest: those that touch what is not
  * RAM, move control registers, or repeat port accesses. The emulator is emulate/'s; here is the
- * machine that it works on.
- *
- * Besides the local APIC no chip claims memory or ports yet: reads find an open bus, writes go
- * nowhere. */
+ * machine that it works on. */
 #include "cpu/cpu.h"
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -68,6 +66,9 @@ static enum emul_result access(struct emul_ctxt *c, uint64_t linear, void *to, c
                          from ? (const char *)from + at : NULL, n);
             continue;
         }
+        if (hvm_chip_access(d, gpa[i], to ? (char *)to + at : NULL,
+                            from ? (const char *)from + at : NULL, n))
+            continue;
         if (to && hvm_read_physical(d, gpa[i], (char *)to + at, n))
             memset((char *)to + at, 0xff, n);
         if (from && hvm_write_physical(d, gpa[i], (const char *)from + at, n))
@@ -102,12 +103,13 @@ static enum emul_result read_segment(struct emul_ctxt *c, enum emul_seg seg,
 
 static enum emul_result read_io(struct emul_ctxt *c, uint16_t port, unsigned bytes, uint32_t *val)
 {
-    *val = bytes == 4 ? ~0u : (1u << bytes * 8) - 1;
+    *val = hvm_port_in(vcpu_of(c)->domain, port, bytes);
     return EMUL_OKAY;
 }
 
 static enum emul_result write_io(struct emul_ctxt *c, uint16_t port, unsigned bytes, uint32_t val)
 {
+    hvm_port_out(vcpu_of(c)->domain, port, bytes, val);
     return EMUL_OKAY;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ends of a stay, as every back end tells them. */
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 
 #include "base/log.h"
@@ -69,14 +70,15 @@ void hvm_halt_exit(struct vcpu *v)
         vcpu_pause_clear(v, VCPU_BLOCKED_BIT);
 }
 
-/* No chip is there: reads find an open bus. */
 void hvm_port_exit(struct vcpu *v, uint16_t port, unsigned bytes, bool in)
 {
     uint64_t mask = bytes == 4 ? 0xffffffffull : (1ull << bytes * 8) - 1;
     struct regs *r = regs();
 
-    if (in)
-        r->rax = bytes == 4 ? mask : r->rax | mask;
+    if (!in)
+        hvm_port_out(v->domain, port, bytes, (uint32_t)r->rax);
+    else
+        r->rax = (bytes == 4 ? 0 : r->rax & ~mask) | hvm_port_in(v->domain, port, bytes);
 }
 
 void hvm_triple_fault(struct vcpu *v)

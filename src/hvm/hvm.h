@@ -40,7 +40,8 @@ struct hvm_event {
     uint32_t error;
 };
 
-struct svm_vcpu; /* svm/ */
+struct svm_vcpu;  /* svm/ */
+struct hvm_chips; /* hvm/chips.h */
 
 #define HVM_MTRR_FIXED 11u
 #define HVM_MTRR_VAR   16u /* registers: eight ranges */
@@ -74,6 +75,7 @@ struct hvm_domain {
     struct cpu_policy *policy;
     uint64_t param[HVM_NR_PARAMS]; /* [D] */
     uint32_t emulated;             /* [I] XEN_X86_EMU_* */
+    struct hvm_chips *chips;       /* [I] hvm/chips.h, NULL: none but local APICs */
 };
 
 /* ---- what a back end does; v is current unless said otherwise ---- */
@@ -157,10 +159,11 @@ void hvm_upcall(struct vcpu *v);
 
 /* ---- interrupts between vCPUs (hvm/ipi.c) ---- */
 extern const struct vlapic_ops hvm_lapic_ops;
-/* The domain's IPIs and messages: to whom a destination matches. */
 /* One message, as the low half of an ICR says it. */
 void hvm_message(struct vcpu *v, uint32_t icr);
-void hvm_ipi(struct domain *d, uint32_t icr, uint32_t dest);
+/* To whom a destination matches; of lowest priority: to one. False: to nobody that takes
+ * interrupts. */
+bool hvm_ipi(struct domain *d, uint32_t icr, uint32_t dest);
 /* v, current, has an INIT pending or waits for its SIPI: it stops, or starts. */
 void hvm_take_init(struct vcpu *v);
 

@@ -2,6 +2,7 @@
 /* What waits for a guest, put into it in the processor's order: the event whose delivery was
  * interrupted or that an exit raised, then NMI, then the event channels' upcall. AMD APM vol.
  * 2, 8.5; public hvm/params.h, HVM_PARAM_CALLBACK_IRQ. */
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 
 #define CALLBACK_TYPE_SHIFT 56u
@@ -57,8 +58,8 @@ bool hvm_event_waits(const struct vcpu *v)
     struct hvm_vcpu *h = v->hvm;
 
     return h->pending.type != HVM_EVENT_NONE || read_once(v->nmi_pending) ||
-           read_once(h->init_pending) || vlapic_pending(&h->lapic) >= 0 ||
-           (upcall_vector(v) && vcpu_event_pending(v));
+           read_once(h->init_pending) || vlapic_pending(&h->lapic) >= 0 || hvm_pic_asks(v) ||
+           hvm_callback_changes(v) || (upcall_vector(v) && vcpu_event_pending(v));
 }
 
 void hvm_upcall(struct vcpu *v)
@@ -69,18 +70,26 @@ void hvm_upcall(struct vcpu *v)
         vlapic_hold(&v->hvm->lapic, vector);
 }
 
-static void deliver_lapic(struct vcpu *v)
+/* What the PICs have comes first: the local APIC passes it on without a priority. */
+static void deliver_interrupt(struct vcpu *v)
 {
     struct vlapic *l = &v->hvm->lapic;
     int vector = vlapic_pending(l);
+    bool pic = hvm_pic_asks(v);
 
-    if (vector >= 0 && !hvm_ops->can_take(v, HVM_EVENT_INTERRUPT)) {
+    if (vector < 0 && !pic)
+        return;
+    if (!hvm_ops->can_take(v, HVM_EVENT_INTERRUPT)) {
         hvm_ops->request_window(v, HVM_EVENT_INTERRUPT);
-    } else if (vector >= 0) {
+        return;
+    }
+    if (pic)
+        vector = hvm_pic_acknowledge(v);
+    else
         vlapic_acknowledge(l, (uint8_t)vector);
+    if (vector >= 0) /* else another vCPU was faster */
         hvm_ops->inject(
             v, &(struct hvm_event){.type = HVM_EVENT_INTERRUPT, .vector = (uint8_t)vector});
-    }
 }
 
 static void deliver_one(struct vcpu *v)
@@ -109,13 +118,14 @@ static void deliver_one(struct vcpu *v)
             hvm_ops->request_window(v, HVM_EVENT_INTERRUPT);
         return;
     }
-    deliver_lapic(v);
+    deliver_interrupt(v);
 }
 
 void hvm_deliver(struct vcpu *v)
 {
     struct vlapic *l = &v->hvm->lapic;
 
+    hvm_callback_update(v);
     deliver_one(v);
     /* While a vector waits the guest is watched: a lower priority may let it in. */
     hvm_ops->set_tpr(v, vlapic_cr8(l), vlapic_waits(l));

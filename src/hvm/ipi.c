@@ -4,6 +4,7 @@
  *
  * A vCPU's state is changed by itself alone: INIT and SIPI are noted for it, and it sees to them
  * before its next stay. One that waits for its SIPI is down meanwhile. */
+#include "hvm/chips.h"
 #include "hvm/hvm.h"
 #include "lib/string.h"
 
@@ -34,8 +35,6 @@ static void send(struct vlapic *l, uint32_t icr, uint32_t dest)
         break;
     }
 }
-
-const struct vlapic_ops hvm_lapic_ops = {.wake = wake, .send = send};
 
 static void nmi(struct vcpu *v)
 {
@@ -84,17 +83,35 @@ void hvm_message(struct vcpu *v, uint32_t icr)
     }
 }
 
-void hvm_ipi(struct domain *d, uint32_t icr, uint32_t dest)
+static void eoi(struct vlapic *l, uint8_t vector)
 {
-    struct vcpu *v;
+    const struct vcpu *v = l->owner;
+
+    hvm_chips_eoi(v->domain, vector);
+}
+
+const struct vlapic_ops hvm_lapic_ops = {.wake = wake, .send = send, .eoi = eoi};
+
+bool hvm_ipi(struct domain *d, uint32_t icr, uint32_t dest)
+{
+    bool lowest = (icr & VLAPIC_ICR_MODE) == VLAPIC_ICR_LOWEST, taken = false;
+    struct vcpu *v, *idlest = NULL;
 
     for_each_vcpu (d, v) {
-        if (!v->hvm || !vlapic_matches(&v->hvm->lapic, dest, icr & VLAPIC_ICR_LOGICAL))
+        const struct vlapic *l = v->hvm ? &v->hvm->lapic : NULL;
+
+        if (!l || !vlapic_matches(l, dest, icr & VLAPIC_ICR_LOGICAL))
             continue;
-        hvm_message(v, icr);
-        if ((icr & VLAPIC_ICR_MODE) == VLAPIC_ICR_LOWEST && vlapic_enabled(&v->hvm->lapic))
-            return; /* one of them takes it */
+        if (!lowest)
+            hvm_message(v, icr);
+        else if (vlapic_enabled(l) &&
+                 (!idlest || vlapic_priority(l) < vlapic_priority(&idlest->hvm->lapic)))
+            idlest = v;
+        taken |= vlapic_enabled(l);
     }
+    if (idlest)
+        hvm_message(idlest, icr);
+    return taken;
 }
 
 /* Real mode at page `vector` of the first megabyte. */

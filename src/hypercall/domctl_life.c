@@ -6,7 +6,7 @@
 #include "event/event.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "hvm/hvm.h"
+#include "hvm/chips.h"
 #include "pv/pv.h"
 
 #define GRANT_FRAMES_MAX  64
@@ -116,6 +116,8 @@ long domctl_createdomain(struct domain *none, struct xen_domctl *op)
         d->pv->msr_relaxed = a->arch.misc_flags & MSR_RELAXED;
     lock(&d->lock);
     domain_wallclock_update(d);
+    if (d->hvm)
+        hvm_chips_time_offset(d, d->time_offset_s);
     unlock(&d->lock);
     op->domain = d->id;
     return 0;

@@ -3,6 +3,7 @@
 #include "hypercall/control.h"
 
 #include "base/softirq.h"
+#include "hvm/chips.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/heap.h"
@@ -28,6 +29,8 @@ long domctl_sendtrigger(struct domain *d, struct xen_domctl *op)
         return 0;
     case XEN_DOMCTL_SENDTRIGGER_POWER:
     case XEN_DOMCTL_SENDTRIGGER_SLEEP:
+        if (d->hvm)
+            return hvm_press_button(d, a->trigger == XEN_DOMCTL_SENDTRIGGER_SLEEP);
         return refuse(-EINVAL, "trigger %u: domain %u has no such button", a->trigger, d->id);
     default:
         return refuse(-ENOSYS, "trigger %u", a->trigger);

@@ -3,7 +3,7 @@
  * ABI.md 2.7 and 4.5. */
 #include <xen/hvm/hvm_op.h>
 #include "domain/guest_copy.h"
-#include "hvm/hvm.h"
+#include "hvm/chips.h"
 #include "hypercall/ops.h"
 #include "lib/errno.h"
 
@@ -63,6 +63,9 @@ static int value_check(uint32_t index, uint64_t value)
     case HVM_PARAM_TIMER_MODE:
         bad = value > HVMPTM_one_missed_tick_pending;
         break;
+    case HVM_PARAM_ACPI_IOPORTS_LOCATION:
+        bad = value > 1;
+        break;
     case HVM_PARAM_VIRIDIAN:
     case HVM_PARAM_ALTP2M:
     case HVM_PARAM_MCA_CAP:
@@ -89,6 +92,8 @@ static int param_set(struct domain *d, const struct xen_hvm_param *a)
         rc = refuse(-EEXIST, "parameter %u is %#lx already", a->index, *p);
     else
         write_once(*p, a->value);
+    if (!rc)
+        hvm_chips_param(d, a->index, a->value);
     unlock(&d->lock);
     return rc;
 }

@@ -144,7 +144,7 @@ static void line(void)
         high ? vpm_press_power(&pm) : vpm_press_sleep(&pm);
         break;
     case 6:
-        (void)vpm_locate(&pm, which & 3 ? 1 : 0);
+        vpm_locate(&pm, which & 3 ? 1 : 0);
         hpet_enabled = which >> 7 ? high : 1;
         break;
     default:

@@ -185,6 +185,7 @@ static void test_hypercall_page(void **state)
 
 static void test_halt(void **state)
 {
+    cpu_local()->guest.rflags = RFLAGS_IF;
     hvm_halt_exit(fx_v);
     assert_true(fx_v->pause & BIT(VCPU_BLOCKED_BIT));
     vcpu_kick(fx_v);

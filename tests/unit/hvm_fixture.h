@@ -16,6 +16,9 @@
 #ifndef FX_VCPUS
 #define FX_VCPUS 1u
 #endif
+#ifndef FX_EMULATED
+#define FX_EMULATED XEN_X86_EMU_LAPIC
+#endif
 
 static struct {
     struct emul_segment seg[HVM_SEGS];
@@ -170,6 +173,7 @@ static int fx_setup(void **state)
         .max_grant_frames = 4,
         .max_maptrack_frames = 4,
         .max_grant_version = 2,
+        .emulated = FX_EMULATED,
     };
     unsigned order = 10;
     mfn_t m;
