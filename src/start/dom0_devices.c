@@ -16,6 +16,12 @@
 #define MSI_WINDOW      0xfee00u /* frames to 0xfeeff */
 #define VGA_TEXT_3_FONT 16
 
+/* The 12 GiB that AMD's processors keep for HyperTransport; writes there are interrupts, ends of
+ * interrupts and configuration, too. AMD BKDG for family 10h (31116), 2.4.6 and 2.4.7. */
+#define HT_BITS  40
+#define HT_FIRST 0xfd00000u /* frames */
+#define HT_LAST  0xfffffffu
+
 static void init_code deny_ports(struct domain *d, uint64_t first, uint64_t last)
 {
     if (range_set_remove(&d->ioports, first, last))
@@ -50,6 +56,8 @@ static void init_code memory_permissions(struct domain *d)
         fatal("no room in domain 0's list of device memory");
     deny_frames(d, acpi_info.lapic_address >> PAGE_SHIFT, acpi_info.lapic_address >> PAGE_SHIFT);
     deny_frames(d, MSI_WINDOW, MSI_WINDOW + 0xff);
+    if (cpu_vendor == CPU_AMD && cpu_paddr_bits >= HT_BITS)
+        deny_frames(d, HT_FIRST, HT_LAST);
     for (unsigned i = 0; i < ACPI_IOAPICS && ioapic_address(i); i++)
         deny_frames(d, ioapic_address(i) >> PAGE_SHIFT, ioapic_address(i) >> PAGE_SHIFT);
     if (acpi_info.hpet_address) { /* ACPI code reads it */
