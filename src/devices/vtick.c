@@ -3,6 +3,7 @@
 #include "devices/vtick.h"
 
 #include <xen/hvm/params.h>
+#include "base/percpu.h"
 #include "lib/util.h"
 #include "time/clock.h"
 
@@ -97,6 +98,7 @@ void vtick_start(struct vtick *t, uint64_t due, uint64_t period)
     t->period = period && period < PERIOD_MIN ? PERIOD_MIN : period;
     t->fraction = 0;
     t->owed = 0;
+    timer_move(&t->timer, cpu_id()); /* to where the guest is, whose time it takes */
     arm(t, 0);
 }
 

@@ -93,7 +93,7 @@ static inline void clock_setup(void)
 {
     static const struct timer_device device = {"test", arm_nothing, stop_nothing};
 
-    host_machine_init(1 << 20, 1);
+    host_machine_init(1 << 20, 2);
     host_tsc_step = 0;
     host_tsc = 1000;
     clock_init_hz(SECOND);

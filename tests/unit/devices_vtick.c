@@ -131,6 +131,18 @@ static void test_late(void **state)
     }
 }
 
+/* Programmed by a guest on another CPU, it ticks there. */
+static void test_goes_where_the_guest_is(void **state)
+{
+    host_cpu_select(1);
+    start(time_now() + MS, MS << VTICK_FRACTION);
+    assert_int_equal(came_in(10 * MS), 10);
+    host_cpu_select(0);
+    assert_int_equal(timer_next(), UINT64_MAX);
+    start(time_now() + MS, MS << VTICK_FRACTION);
+    assert_int_equal(came_in(10 * MS), 10);
+}
+
 static void test_bounds(void **state)
 {
     waits = true;
@@ -148,8 +160,15 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_in_time),      T(test_once),        T(test_no_drift), T(test_all_are_delivered),
-        T(test_none_is_kept), T(test_one_is_kept), T(test_late),     T(test_bounds),
+        T(test_in_time),
+        T(test_once),
+        T(test_no_drift),
+        T(test_all_are_delivered),
+        T(test_none_is_kept),
+        T(test_one_is_kept),
+        T(test_late),
+        T(test_bounds),
+        T(test_goes_where_the_guest_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
