@@ -61,12 +61,14 @@ struct vlapic_ops {
     void (*eoi)(struct vlapic *l, uint8_t vector);
 };
 
+#define VLAPIC_REGS (0x400u / 4)
+
 struct vlapic {
     const struct vlapic_ops *ops; /* [I] */
     void *owner;                  /* [I] for ops */
     uint32_t id;                  /* [I] APIC id */
     uint64_t base;                /* MSR APIC_BASE */
-    uint32_t reg[0x400 / 4];      /* by offset / 4; IRR and TMR: [a] */
+    uint32_t reg[VLAPIC_REGS];    /* by offset / 4; IRR and TMR: [a] */
     uint32_t errors;              /* [a] what ESR shows at its next write */
     bool waiting;                 /* [a] false: IRR is empty */
     struct timer timer;
@@ -124,6 +126,14 @@ int vlapic_pending(struct vlapic *l);
 bool vlapic_waits(struct vlapic *l);
 /* It is delivered: now in service. */
 void vlapic_acknowledge(struct vlapic *l, uint8_t vector);
+
+/* ---- saved and restored (vlapic_state.c); the vCPU does not run ---- */
+
+/* Is this a value of MSR APIC_BASE? */
+bool vlapic_base_ok(uint64_t base);
+/* As after INIT in that mode; then the registers as they were read. */
+void vlapic_set_mode(struct vlapic *l, uint64_t base, uint64_t deadline);
+void vlapic_set_registers(struct vlapic *l, const uint32_t reg[VLAPIC_REGS]);
 
 /* vlapic_timer.c, for vlapic.c: registers of the timer were written. */
 void vlapic_timer_init(struct vlapic *l);

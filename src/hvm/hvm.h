@@ -204,6 +204,12 @@ size_t hvm_context_get(struct domain *d, void *buf);
 /* Checks all records in buf, then takes them over. -EINVAL: nothing was. */
 int must_check hvm_context_set(struct domain *d, const void *buf, size_t bytes);
 
+/* The same registers in the form of paravirtual guests, for tools that look or change a result: of
+ * what comes in, general registers, rip and flags are taken. v does not run. */
+struct vcpu_guest_context;
+void hvm_vcpu_get_context(const struct vcpu *v, struct vcpu_guest_context *c);
+void hvm_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
+
 /* The hypercall page (MSR): one slot of 32 bytes for each. */
 void hvm_hypercall_page_fill(void *page);
 

@@ -5,6 +5,7 @@
 #include "hypercall/control.h"
 
 #include "cpu/xstate.h"
+#include "hvm/hvm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "memory/heap.h"
@@ -78,10 +79,12 @@ long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
     uint64_t va = handle_va(op->u.vcpucontext.ctxt);
     struct vcpu_guest_context *c = NULL;
     struct vcpu *v;
-    long rc = pv_vcpu(d, op->u.vcpucontext.vcpu, &v);
+    long rc = control_vcpu(d, op->u.vcpucontext.vcpu, &v);
 
     if (rc)
         return rc;
+    if (v->hvm && (!va || !v->initialised))
+        return refuse(-EOPNOTSUPP, "vCPU %u of domain %u begins by its records", v->id, d->id);
     if (va) {
         c = heap_alloc(sizeof(*c));
         if (!c)
@@ -92,7 +95,10 @@ long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
         }
     }
     domain_pause(d);
-    rc = c ? set_context(v, c) : reset_context(v);
+    if (v->hvm)
+        hvm_vcpu_set_context(v, c);
+    else
+        rc = c ? set_context(v, c) : reset_context(v);
     if (domain_unpause(d))
         rc = -EINVAL;
     heap_free(c);
@@ -105,7 +111,7 @@ long domctl_getvcpucontext(struct domain *d, struct xen_domctl *op)
     struct vcpu *v;
     long rc = control_vcpu(d, op->u.vcpucontext.vcpu, &v);
 
-    if (rc == -ESRCH || (!rc && (!v->initialised || !v->pv)))
+    if (rc == -ESRCH || (!rc && !v->initialised))
         return refuse(-ENODATA, "vCPU %u of domain %u has no context", op->u.vcpucontext.vcpu,
                       d->id);
     if (rc)
@@ -114,7 +120,10 @@ long domctl_getvcpucontext(struct domain *d, struct xen_domctl *op)
     if (!c)
         return refuse(-ENOMEM, "no memory for a context");
     domain_pause(d);
-    pv_vcpu_get_context(v, c);
+    if (v->hvm)
+        hvm_vcpu_get_context(v, c);
+    else
+        pv_vcpu_get_context(v, c);
     if (!(read_once(v->pause) & BIT(VCPU_DOWN_BIT)))
         c->flags |= VGCF_online;
     rc = domain_unpause(d);

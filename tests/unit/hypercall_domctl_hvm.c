@@ -120,22 +120,34 @@ static long get_list(uint32_t room)
     return call(XEN_DOMCTL_gethvmcontext);
 }
 
+/* The record of vCPU 0 in what get_list() brought. */
+static const void *record(uint16_t type)
+{
+    struct hvm_save_descriptor at = {.typecode = ~0};
+
+    for (uint32_t i = 0; i < op.u.hvmcontext.size; i += sizeof(at) + at.length) {
+        memcpy(&at, DATA + i, sizeof(at));
+        if (at.typecode == type && at.instance == 0)
+            return DATA + i + sizeof(at);
+    }
+    return NULL;
+}
+
 static void test_records(void **state)
 {
-    struct hvm_save_descriptor at;
     struct cpu_list l = list_make();
+    struct hvm_hw_cpu cpu;
     uint32_t size;
 
     set_xen_guest_handle(op.u.hvmcontext.buffer, (uint8_t *)NULL);
     assert_int_equal(call(XEN_DOMCTL_gethvmcontext), 0);
     size = op.u.hvmcontext.size;
-    /* Registers of nobody yet: the header, memory types of the one vCPU that is made, the end. */
-    assert_int_equal(size, sizeof(l.header) + sizeof(l.mtrr) + 3 * sizeof(at));
     assert_int_equal(get_list(size - 1), -ENOSPC);
     assert_int_equal(get_list(size), 0);
-    memcpy(&at, DATA + sizeof(at) + sizeof(l.header), sizeof(at));
-    assert_int_equal(at.typecode, HVM_SAVE_CODE(MTRR));
-    assert_int_equal(at.instance, 0);
+    assert_ptr_equal(record(HVM_SAVE_CODE(HEADER)), DATA + 8);
+    assert_non_null(record(HVM_SAVE_CODE(MTRR)));
+    assert_ptr_equal(record(HVM_SAVE_CODE(END)), DATA + size);
+    assert_null(record(HVM_SAVE_CODE(CPU))); /* it is not up */
 
     l.mtrr_at.instance = 0;
     l.mtrr.msr_mtrr_var[15] = 0x800;
@@ -150,23 +162,65 @@ static void test_records(void **state)
     assert_false(fx_v->pause & BIT(VCPU_DOWN_BIT));
 
     /* What comes out now is what went in. */
-    assert_int_equal(get_list(PAGE_SIZE), 0);
-    assert_int_equal(op.u.hvmcontext.size, sizeof(l));
-    memcpy(&l, DATA, sizeof(l));
-    assert_int_equal(l.cpu_at.typecode, HVM_SAVE_CODE(CPU));
-    assert_int_equal(l.cpu.rip, 0x1000000);
-    assert_int_equal(l.cpu.cs_arbytes, 0xc9b);
-    assert_int_equal(l.mtrr.msr_mtrr_def_type, 0xc06);
-    assert_int_equal(set_list(&l), 0);
+    assert_int_equal(get_list(2 * PAGE_SIZE), 0);
+    memcpy(&cpu, record(HVM_SAVE_CODE(CPU)), sizeof(cpu));
+    assert_int_equal(cpu.rip, 0x1000000);
+    assert_int_equal(cpu.cs_arbytes, 0xc9b);
+    assert_memory_equal(record(HVM_SAVE_CODE(MTRR)), &l.mtrr,
+                        offsetof(struct hvm_hw_mtrr, msr_mtrr_cap));
 
     op.u.hvmcontext_partial.type = HVM_SAVE_CODE(MTRR);
     op.u.hvmcontext_partial.instance = 0;
     op.u.hvmcontext_partial.bufsz = sizeof(l.mtrr);
     set_xen_guest_handle(op.u.hvmcontext_partial.buffer, (uint8_t *)guest_va(DATA_PAGE));
     assert_int_equal(call(XEN_DOMCTL_gethvmcontext_partial), 0);
-    assert_memory_equal(DATA, &l.mtrr, sizeof(l.mtrr));
+    assert_memory_equal(DATA, &l.mtrr, offsetof(struct hvm_hw_mtrr, msr_mtrr_cap));
     op.u.hvmcontext_partial.instance = 1;
     assert_int_equal(call(XEN_DOMCTL_gethvmcontext_partial), -ENODATA);
+}
+
+/* Everything of a vCPU that ran, taken out, lost, and put back. */
+static void test_saved_and_restored(void **state)
+{
+    struct vlapic *a = &fx_v->hvm->lapic;
+    struct cpu_list l = list_make();
+    char all[2 * PAGE_SIZE];
+    uint32_t size;
+
+    l.mtrr_at.instance = 0;
+    l.cpu.pending_valid = 1;
+    l.cpu.pending_type = 3;
+    l.cpu.pending_vector = 14;
+    l.cpu.pending_error_valid = 1;
+    l.cpu.error_code = 2;
+    assert_int_equal(set_list(&l), 0);
+    vlapic_write(a, VLAPIC_SVR, 0x1ff);
+    vlapic_write(a, VLAPIC_TPR, 0x20);
+    vlapic_write(a, VLAPIC_LVT_TIMER, 0x40055); /* TSC deadline */
+    vlapic_set_deadline(a, 1ull << 40);
+    vlapic_accept(a, 0x71, false);
+    assert_int_equal(get_list(sizeof(all)), 0);
+    size = op.u.hvmcontext.size;
+    memcpy(all, DATA, size);
+
+    vlapic_reset(a, true);
+    fx_v->hvm->pending.type = HVM_EVENT_NONE;
+    fx_v->regs.rip = 0;
+    memcpy(DATA, all, size);
+    op.u.hvmcontext.size = size;
+    assert_int_equal(call(XEN_DOMCTL_sethvmcontext), 0);
+    assert_int_equal(fx_v->regs.rip, 0x1000000);
+    assert_int_equal(fx_v->hvm->pending.type, HVM_EVENT_EXCEPTION);
+    assert_int_equal(fx_v->hvm->pending.vector, 14);
+    assert_int_equal(fx_v->hvm->pending.error, 2);
+    assert_int_equal(vlapic_read(a, VLAPIC_TPR), 0x20);
+    assert_int_equal(vlapic_deadline(a), 1ull << 40);
+    assert_int_equal(vlapic_pending(a), 0x71);
+    assert_int_equal(get_list(sizeof(all)), 0);
+    for (uint32_t i = 0; i < size; i++) /* but for the time stamp */
+        if (DATA[i] != all[i])
+            assert_ptr_equal(&DATA[i - i % 8], (const char *)record(HVM_SAVE_CODE(CPU)) +
+                                                   offsetof(struct hvm_hw_cpu, tsc));
 }
 
 static void test_whole_or_nothing(void **state)
@@ -398,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_saved_and_restored, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole_or_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paravirtual_domains_have_none, setup, teardown),
