@@ -131,7 +131,7 @@ def register(name, script="guests", soak=False, **rest):
 
 register("toolstack", soak=True, extra=COUNTED)
 register("toolstack-guests", parts="two ends wild busy_disks grants 'cycles 5' channel", soak=True)
-register("toolstack-pvh", parts="life two disks networks", kind="pvh", cpu=PVH_CPU, soak=True)
+register("toolstack-pvh", parts="life two saved disks networks", kind="pvh", cpu=PVH_CPU, soak=True)
 register("toolstack-own-disk", parts="'own_disk 2' driver_domain", soak=True)
 register("toolstack-save", script="save", soak=True)
 register("toolstack-image", parts="image", disks=(("virtio", MIRROR),), soak=True)
