@@ -200,6 +200,8 @@ static void test_mode_4(void **state)
     pass(ticks_ns(1));
     assert_true(out2());
     program(0, 4, 20);
+    pass(ticks_ns(20));
+    assert_int_equal(by_pin(PIN), 0); /* it rises at the end of the strobe */
     pass(SECOND);
     assert_int_equal(by_pin(PIN), 1);
 }
