@@ -45,12 +45,13 @@ static int part_domain_init(struct domain *d, const struct domain_config *c)
     static bool known;
     struct hvm_domain *h;
 
+    /* With the first domain of any kind: the list is read-only once all is started. */
+    if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))
+        frame_audit_register(&source);
     if (!d->hvm)
         return 0;
     if (!hvm_ops)
         return refuse(-EINVAL, "this machine has no fully virtual guests");
-    if (!__atomic_exchange_n(&known, true, __ATOMIC_RELAXED))
-        frame_audit_register(&source);
     h = heap_zalloc(sizeof(*h));
     if (!h)
         return -ENOMEM;
