@@ -6,7 +6,7 @@ host's web server is the world that guests reach.
 A script says which row of the table in docs/COMPATIBILITY.md its next steps decide; a run that comes to
 its verdict writes its rows there, in the column of its hypervisor. Steps that fail on Xen are named in
 tests/system/toolstack.notes. PARTS="two 'cycles 3'" in the environment chooses parts of the script
-"guests", and nothing is written then.
+"guests"; other rows stay as they are then.
 """
 
 import functools
@@ -64,15 +64,16 @@ def rows_of(output):
     return rows
 
 
-def write_rows(case, rows, reference, notes):
-    """Puts the rows of a case into the table: this hypervisor's column, the other as it was."""
+def write_rows(case, rows, reference, notes, whole):
+    """Puts the rows of a case into the table: this hypervisor's column, the other as it was. Rows that
+    a whole run does not have any more go."""
     with subcommands.PAGE_LOCK:
         table = [re.split(r" *\| *", line)[1:-1]
                  for line in subcommands.read_page(BEGIN).splitlines() if line not in HEAD]
         known = {(row[3], row[0]): row[1:3] for row in table}
         kept = [row for row in table if row[3] != case]
         place = next((i for i, row in enumerate(table) if row[3] == case), len(kept))
-        new = []
+        new = [row for row in table if row[3] == case and row[0] not in rows and not whole]
         for name, failed in rows.items():
             columns = list(known.get((case, name), ["-", "-"]))
             columns[0 if reference else 1] = "fails" if failed else "works"
@@ -82,11 +83,10 @@ def write_rows(case, rows, reference, notes):
             HEAD + [f"| {' | '.join(row)} |" for row in table]))
 
 
-def judge(case, rows, reference, write):
-    """What is wrong with the rows of a whole run."""
+def judge(case, rows, reference, whole):
+    """Writes the rows, and says what is wrong with them."""
     notes = subcommands.read_notes(NOTES)
-    if write:
-        write_rows(case, rows, reference, notes)
+    write_rows(case, rows, reference, notes, whole)
     excused = notes if reference else {}
     complaints = [f"{name}: {step}" for name, failed in rows.items() if name not in excused
                   for step in failed]
