@@ -255,7 +255,7 @@ struct sched_unit *core_current(void)
 int core_join(struct sched_unit *part, struct sched_group *g, unsigned cpu)
 {
     struct bundle *b = NULL, *fresh = heap_zalloc(sizeof(*fresh));
-    unsigned n = core_threads;
+    unsigned n = 0;
     struct line *l;
 
     if (!fresh)
@@ -263,10 +263,10 @@ int core_join(struct sched_unit *part, struct sched_group *g, unsigned cpu)
     lock(&pools_lock);
     if (!list_empty(&g->units)) {
         b = bundle_of(list_entry(g->units.prev, struct sched_unit, in_group));
-        for (n = 0; n < core_threads && b->part[n]; n++)
-            ;
+        while (n < core_threads && b->part[n])
+            n++;
     }
-    if (n == core_threads) {
+    if (!b || n == core_threads) {
         b = fresh;
         fresh = NULL;
         n = 0;
