@@ -22,8 +22,7 @@ static struct held {
 
 static bool checks_off; /* [a] since a lock was broken by a panic */
 
-/* `equal`: the second lock of a pair may have the rank of the first. */
-static void check_order(const struct lock *l, bool equal)
+void lock_check_order(const struct lock *l, bool equal)
 {
     const struct held *h = &held[cpu_id()];
 
@@ -40,7 +39,7 @@ static void check_order(const struct lock *l, bool equal)
     }
 }
 
-static void note_taken(const struct lock *l)
+void lock_note_taken(const struct lock *l)
 {
     struct held *h = &held[cpu_id()];
 
@@ -51,7 +50,7 @@ static void note_taken(const struct lock *l)
     h->lock[h->count++] = l;
 }
 
-static void note_released(const struct lock *l)
+void lock_note_released(const struct lock *l)
 {
     struct held *h = &held[cpu_id()];
 
@@ -81,26 +80,13 @@ void lock_checks_reset(void)
 
 #else
 
-static inline void check_order(const struct lock *l, bool equal)
-{
-}
-
-static inline void note_taken(const struct lock *l)
-{
-}
-
-static inline void note_released(const struct lock *l)
-{
-}
-
 static inline void note_broken(void)
 {
 }
 
 #endif
 
-/* Off the usual way, so that this needs no registers there. */
-static noinline void wait_turn(const struct lock *l, uint32_t mine)
+void lock_wait(const struct lock *l, uint32_t mine)
 {
     while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine) {
         if (lock_spin_poll)
@@ -109,30 +95,14 @@ static noinline void wait_turn(const struct lock *l, uint32_t mine)
     }
 }
 
-static inline void acquire(struct lock *l)
-{
-    uint32_t mine = __atomic_fetch_add(&l->ticket, 1, __ATOMIC_RELAXED);
-
-    if (unlikely(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine))
-        wait_turn(l, mine);
-    l->owner = (int16_t)(cpu_id() + 1);
-    note_taken(l);
-}
-
 void lock_init(struct lock *l, enum lock_rank rank, const char *name)
 {
     *l = (struct lock)LOCK_INIT(rank, name);
 }
 
-locks_unchecked void lock(struct lock *l)
-{
-    check_order(l, false);
-    acquire(l);
-}
-
 locks_unchecked bool lock_try(struct lock *l)
 {
-    /* Pairs with the release in unlock, as in acquire(). */
+    /* Pairs with the release in unlock, as in lock_acquire(). */
     uint32_t mine = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE);
 
     /* Succeeds only when the ticket we would draw is the one being served. */
@@ -140,15 +110,8 @@ locks_unchecked bool lock_try(struct lock *l)
                                      __ATOMIC_RELAXED))
         return false;
     l->owner = (int16_t)(cpu_id() + 1);
-    note_taken(l);
+    lock_note_taken(l);
     return true;
-}
-
-locks_unchecked void unlock(struct lock *l)
-{
-    note_released(l);
-    l->owner = 0;
-    __atomic_store_n(&l->serving, l->serving + 1, __ATOMIC_RELEASE);
 }
 
 bool lock_held(const struct lock *l)
@@ -163,8 +126,8 @@ locks_unchecked void lock_pair(struct lock *a, struct lock *b)
     lock(first);
     if (first == second)
         return;
-    check_order(second, true);
-    acquire(second);
+    lock_check_order(second, true);
+    lock_acquire(second);
 }
 
 locks_unchecked void unlock_pair(struct lock *a, struct lock *b)

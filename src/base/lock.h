@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/panic.h"
+#include "base/percpu.h"
 
 /* The one order. Outer first. */
 enum lock_rank {
@@ -78,10 +79,54 @@ struct lockable lock {
         .rank = (rank_), .name = (name_) \
     }
 
+/* What debug and host builds note and check of each lock that is taken and given back. `equal`: the
+ * second lock of a pair may have the rank of the first. */
+#if defined(ARGON_DEBUG) || defined(ARGON_HOST)
+void lock_check_order(const struct lock *l, bool equal);
+void lock_note_taken(const struct lock *l);
+void lock_note_released(const struct lock *l);
+#else
+static inline void lock_check_order(const struct lock *l, bool equal)
+{
+}
+
+static inline void lock_note_taken(const struct lock *l)
+{
+}
+
+static inline void lock_note_released(const struct lock *l)
+{
+}
+#endif
+
 void lock_init(struct lock *l, enum lock_rank rank, const char *name);
-void lock(struct lock *l) takes_lock(l);
+/* Until the ticket `mine` is served. */
+void lock_wait(const struct lock *l, uint32_t mine);
+
+static inline void lock_acquire(struct lock *l)
+{
+    uint32_t mine = __atomic_fetch_add(&l->ticket, 1, __ATOMIC_RELAXED);
+
+    if (unlikely(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != mine))
+        lock_wait(l, mine);
+    l->owner = (int16_t)(cpu_id() + 1);
+    lock_note_taken(l);
+}
+
+static inline locks_unchecked void lock(struct lock *l) takes_lock(l)
+{
+    lock_check_order(l, false);
+    lock_acquire(l);
+}
+
+static inline locks_unchecked void unlock(struct lock *l) drops_lock(l)
+{
+    lock_note_released(l);
+    l->owner = 0;
+    __atomic_store_n(&l->serving, l->serving + 1, __ATOMIC_RELEASE);
+}
+
 bool lock_try(struct lock *l) must_check tries_lock(l);
-void unlock(struct lock *l) drops_lock(l);
 bool lock_held(const struct lock *l); /* by this CPU */
 static inline void lock_assert(const struct lock *l) asserts_lock(l)
 {

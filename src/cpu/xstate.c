@@ -90,8 +90,7 @@ static inline void xcr0_load(uint64_t xcr0)
 
 int xstate_alloc(struct xstate **out)
 {
-    /* Half a page or more is aligned as it must be; less is not worth the difference. */
-    struct xstate *x = heap_zalloc(ROUND_UP(xstate_bytes, (uint32_t)PAGE_SIZE));
+    struct xstate *x = heap_zalloc(xstate_bytes); /* more than half a KiB: aligned as it must be */
 
     if (!x)
         return -ENOMEM;

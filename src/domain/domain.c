@@ -26,6 +26,9 @@ void (*domain_crash_dump)(struct vcpu *v) sealed;
 void (*domain_suspended)(struct domain *d, uint32_t port) sealed;
 void (*domain_state_changed)(void) sealed;
 
+#define BUCKETS 256u
+static struct domain *by_id[BUCKETS]; /* [DOMLIST] those in the list, by the hash of their number */
+
 /* [DOMLIST] */
 #define for_each_listed(d) list_for_each_entry (d, &domain_list, link)
 
@@ -33,9 +36,65 @@ static struct lock domlist_lock = LOCK_INIT(RANK_DOMLIST, "domain list");
 
 /* ---- finding ---- */
 
+/* [DOMLIST] */
+static struct domain *find(domid_t id)
+{
+    struct domain *d = by_id[id % BUCKETS];
+
+    while (d && d->id != id)
+        d = d->same_hash;
+    return d;
+}
+
+/* In ascending order; a new one is most often the last. */
+int domain_list_add(struct domain *d)
+{
+    struct domain **bucket = &by_id[d->id % BUCKETS];
+    struct list *after;
+    int rc = 0;
+
+    lock(&domlist_lock);
+    if (find(d->id)) {
+        rc = -EEXIST;
+    } else {
+        for (after = domain_list.prev; after != &domain_list; after = after->prev)
+            if (container_of(after, struct domain, link)->id < d->id)
+                break;
+        list_add(after, &d->link);
+        d->same_hash = *bucket;
+        *bucket = d;
+    }
+    unlock(&domlist_lock);
+    return rc;
+}
+
+/* [DOMLIST] */
+static void list_del_locked(struct domain *d)
+{
+    struct domain **at = &by_id[d->id % BUCKETS];
+
+    while (*at != d)
+        at = &(*at)->same_hash;
+    *at = d->same_hash;
+    list_del_init(&d->link);
+}
+
+void domain_list_del(struct domain *d)
+{
+    lock(&domlist_lock);
+    list_del_locked(d);
+    unlock(&domlist_lock);
+}
+
+void domain_list_reset(void)
+{
+    list_init(&domain_list);
+    memset(by_id, 0, sizeof(by_id));
+}
+
 struct domain *domain_get(domid_t id)
 {
-    struct domain *d, *found = NULL;
+    struct domain *found;
 
     if (id == DOMID_SELF) {
         found = current()->domain;
@@ -43,31 +102,30 @@ struct domain *domain_get(domid_t id)
         return found;
     }
     lock(&domlist_lock);
-    for_each_listed(d)
-    {
-        if (d->id == id) {
-            __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
-            found = d;
-            break;
-        }
-    }
+    found = find(id);
+    if (found)
+        __atomic_add_fetch(&found->refs, 1, __ATOMIC_RELAXED);
     unlock(&domlist_lock);
     return found;
 }
 
 struct domain *domain_get_from(domid_t id)
 {
-    struct domain *d, *found = NULL;
+    struct domain *d, *found;
 
     lock(&domlist_lock);
-    for_each_listed(d)
-    {
-        if (d->id >= id) {
-            __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
-            found = d;
-            break;
+    found = find(id);
+    if (!found) {
+        for_each_listed(d)
+        {
+            if (d->id > id) {
+                found = d;
+                break;
+            }
         }
     }
+    if (found)
+        __atomic_add_fetch(&found->refs, 1, __ATOMIC_RELAXED);
     unlock(&domlist_lock);
     return found;
 }
@@ -167,7 +225,7 @@ static void domain_empty(void *data)
     lock(&domlist_lock);
     last = read_once(d->state) == DOMAIN_DEAD && !list_empty(&d->link);
     if (last)
-        list_del_init(&d->link);
+        list_del_locked(d);
     unlock(&domlist_lock);
     if (last) {
         if (domain_state_changed)
@@ -202,29 +260,6 @@ static const struct frame_owner_ops domain_owner_ops = {
     .may_map_device = may_map_device,
     .empty = owner_empty,
 };
-
-/* In ascending order of ids; -EEXIST. */
-static int list_insert(struct domain *d)
-{
-    struct domain *each;
-    struct list *before = &domain_list;
-    int rc = 0;
-
-    lock(&domlist_lock);
-    for_each_listed(each)
-    {
-        if (each->id == d->id)
-            rc = -EEXIST;
-        if (each->id > d->id) {
-            before = &each->link;
-            break;
-        }
-    }
-    if (!rc)
-        list_add_tail(before, &d->link);
-    unlock(&domlist_lock);
-    return rc;
-}
 
 int domain_create(const struct domain_config *c, struct domain **out)
 {
@@ -264,7 +299,7 @@ int domain_create(const struct domain_config *c, struct domain **out)
         if (domain_parts[p]->domain_init)
             rc = domain_parts[p]->domain_init(d, c);
     if (!rc)
-        rc = list_insert(d);
+        rc = domain_list_add(d);
     if (rc) {
         domain_free(d);
         return rc;

@@ -105,6 +105,7 @@ struct domain_watchdog {
 
 struct domain {
     struct list link;          /* [DOMLIST] ascending id; unlinked: not in the list */
+    struct domain *same_hash;  /* [DOMLIST] the next with the same hash of its number */
     domid_t id;                /* [I] */
     enum domain_state state;   /* [D] */
     uint32_t refs;             /* [a] freed at 0 */
@@ -147,6 +148,12 @@ struct domain {
 
 extern struct domain *domain0;
 extern struct list domain_list; /* [DOMLIST] nobody else walks it: for_each_domain() */
+/* Puts d in the list, or takes it out. -EEXIST: one of that number is there. For domain.c, and for
+ * tests that make domains by hand. */
+int must_check domain_list_add(struct domain *d);
+void domain_list_del(struct domain *d);
+/* Empties it, for a new machine in host tests. */
+void domain_list_reset(void);
 
 static always_inline struct vcpu *current(void)
 {

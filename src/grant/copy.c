@@ -29,7 +29,7 @@ static void end_put(struct end *e)
 
 /* Begins the use of one grant; step 0, or 1 for what a transitive grant leads to. */
 static int hold_grant(struct end *e, unsigned step, domid_t id, uint32_t ref, domid_t grantee,
-                      struct active *g)
+                      const struct active **g)
 {
     struct domain *r = domain_get(id);
     int rc;
@@ -54,29 +54,29 @@ static int hold_by_grant(struct end *e, domid_t caller, const struct gnttab_copy
                          uint16_t len)
 {
     struct domain *owner;
-    struct active g;
+    const struct active *g;
     int rc = hold_grant(e, 0, p->domid, p->u.ref, caller, &g);
 
-    if (!rc && g.transitive) {
-        if (g.trans_domid == DOMID_SELF) { /* would be the caller, not the granter */
+    if (!rc && g->transitive) {
+        if (g->trans_domid == DOMID_SELF) { /* would be the caller, not the granter */
             refuse(-EINVAL, "grant copy: grant %u leads to nobody", p->u.ref);
             return GNTST_general_error;
         }
-        rc = hold_grant(e, 1, g.trans_domid, g.trans_ref, e->domain[0]->id, &g);
-        if (!rc && g.transitive) {
+        rc = hold_grant(e, 1, g->trans_domid, g->trans_ref, e->domain[0]->id, &g);
+        if (!rc && g->transitive) {
             refuse(-EINVAL, "grant copy: grant %u leads to another that leads on", p->u.ref);
             rc = GNTST_general_error;
         }
     }
     if (rc)
         return rc;
-    if (p->offset < g.start || p->offset + len > g.start + g.length) {
+    if (p->offset < g->start || p->offset + len > g->start + g->length) {
         refuse(-EINVAL, "grant copy: bytes %u and %u more, granted are %u and %u", p->offset, len,
-               g.start, g.length);
+               g->start, g->length);
         return GNTST_general_error;
     }
     owner = e->domain[1] ? e->domain[1] : e->domain[0];
-    return grant_frame_get(owner, g.gfn, e->write, &e->frame);
+    return grant_frame_get(owner, g->gfn, e->write, &e->frame);
 }
 
 static int hold(struct domain *d, struct end *e, const struct gnttab_copy_ptr *p, bool by_grant,

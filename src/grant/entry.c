@@ -121,9 +121,9 @@ static int read_entry(struct gnttab *t, uint32_t ref, union header h, struct act
 }
 
 static int acquire_locked(struct gnttab *t, uint32_t ref, domid_t grantee, bool write,
-                          bool transitive, struct active *out)
+                          bool transitive, const struct active **out)
 {
-    struct active *a, fresh;
+    struct active *a;
     union header h;
     bool first;
     int rc;
@@ -146,12 +146,11 @@ static int acquire_locked(struct gnttab *t, uint32_t ref, domid_t grantee, bool 
             return rc;
     }
     if (first) {
-        rc = read_entry(t, ref, h, &fresh);
+        rc = read_entry(t, ref, h, a);
         if (rc) {
             unmark(t, ref, GTF_reading | GTF_writing);
             return rc;
         }
-        *a = fresh;
     }
     if (!transitive && (a->transitive || a->sub_page)) {
         if (first)
@@ -165,12 +164,12 @@ static int acquire_locked(struct gnttab *t, uint32_t ref, domid_t grantee, bool 
         a->writers++;
     else
         a->readers++;
-    *out = *a;
+    *out = a;
     return GNTST_okay;
 }
 
 int grant_acquire(struct domain *r, uint32_t ref, domid_t grantee, bool write, bool transitive,
-                  struct active *out)
+                  const struct active **out)
 {
     int rc;
 

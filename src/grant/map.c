@@ -105,11 +105,11 @@ static int begin_uses(struct domain *d, struct domain *r, const struct gnttab_ma
     bool write = !(a->flags & GNTMAP_readonly);
 
     for (unsigned i = 0; i < uses(a->flags); i++) {
-        struct active g;
+        const struct active *g;
         int rc = grant_acquire(r, a->ref, d->id, write, false, &g);
 
         if (!rc) {
-            rc = i ? frame_get_again(r, *frame, write) : grant_frame_get(r, g.gfn, write, frame);
+            rc = i ? frame_get_again(r, *frame, write) : grant_frame_get(r, g->gfn, write, frame);
             if (rc)
                 grant_release(r, a->ref, write);
         }

@@ -32,14 +32,15 @@
 
 /* [G] while users are there: what the entry said. */
 struct active {
-    uint32_t readers, writers;
-    domid_t grantee;
-    bool sub_page, transitive;
-    uint16_t start, length; /* of the part that is granted */
-    uint32_t trans_ref;     /* transitive: whose grant it really is */
+    uint64_t gfn;       /* not transitive */
+    uint32_t trans_ref; /* transitive: whose grant it really is */
     domid_t trans_domid;
-    uint64_t gfn; /* not transitive */
+    domid_t grantee;
+    uint16_t start, length;    /* of the part that is granted */
+    uint16_t readers, writers; /* together UINT16_MAX at most */
+    bool sub_page, transitive;
 };
+_Static_assert(sizeof(struct active) == 32, "four pages of these for a frame of grants");
 
 struct mapping {
     struct domain *granter; /* [M] holds a reference while `flags` is not 0 */
@@ -110,10 +111,11 @@ int must_check grant_change_version(struct domain *d, uint32_t version);
 
 /* ---- entry.c; all give GNTST_* ---- */
 
-/* Begins a use of r's grant `ref` by the domain `grantee`. *out: what is granted, with the frame.
+/* Begins a use of r's grant `ref` by the domain `grantee`. *out: what is granted, with the frame;
+ * but for the counts it stays as it is as long as the use lasts.
  * A transitive grant only where `transitive` allows it; it has no frame. Takes r's lock. */
 int must_check grant_acquire(struct domain *r, uint32_t ref, domid_t grantee, bool write,
-                             bool transitive, struct active *out);
+                             bool transitive, const struct active **out);
 /* Ends it. */
 void grant_release(struct domain *r, uint32_t ref, bool write);
 

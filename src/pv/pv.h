@@ -17,7 +17,7 @@ struct pv_trap {
     uint16_t cs;
     uint8_t dpl;
     bool mask_events;
-};
+} packed aligned(4); /* so that 256 of them and the rest fit in a page */
 
 /* [p] except where said: touched by the vCPU itself, or while it does not run. */
 struct pv_vcpu {

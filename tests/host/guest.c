@@ -140,7 +140,7 @@ void guest_machine(unsigned cpus)
     guest_preempt = guest_map_fail = 0;
     for (unsigned i = 0; i < GUEST_MAPS; i++)
         guest_maps[i] = (struct guest_map){0};
-    list_init(&domain_list);
+    domain_list_reset();
     domain0 = NULL;
     domain_parts[0] = &event_part;
     domain_parts[1] = &grant_part;

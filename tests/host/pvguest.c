@@ -77,7 +77,7 @@ void pvg_machine(size_t ram_bytes, unsigned cpus)
     host_window_hook = window;
     host_cpu_select(0);
     pv_mm_init();
-    list_init(&domain_list);
+    domain_list_reset();
 }
 
 /* ---- a guest ---- */
@@ -127,20 +127,6 @@ static void vcpu_make(struct pvguest *g, unsigned i)
     CHECK(pv_perdomain_vcpu_init(v) == 0);
 }
 
-/* In ascending order of numbers, as domain_next() expects it. */
-static void list_insert(struct domain *d)
-{
-    struct list *before = &domain_list;
-    struct domain *each;
-
-    list_for_each_entry (each, &domain_list, link)
-        if (each->id > d->id) {
-            before = &each->link;
-            break;
-        }
-    list_add_tail(before, &d->link);
-}
-
 struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged)
 {
     struct pvguest *g = calloc(1, sizeof(*g));
@@ -170,7 +156,7 @@ struct pvguest *pvg_new(domid_t id, unsigned frames, bool privileged)
     build_tables(g);
     for (unsigned i = 0; i < PVG_VCPUS; i++)
         vcpu_make(g, i);
-    list_insert(&g->d);
+    CHECK(domain_list_add(&g->d) == 0);
     for (unsigned i = 0; i < PVG_VCPUS; i++) {
         while ((rc = pv_new_kernel_l4(&g->v[i], g->mfn[0])) == -ERESTART)
             ;
@@ -223,7 +209,7 @@ void pvg_free(struct pvguest *g)
 {
     pvg_kill(g);
     CHECK(frame_owner_is_empty(&g->d.memory));
-    list_del(&g->d.link);
+    domain_list_del(&g->d);
     pv_perdomain_free(&g->d);
     frame_owner_destroy(&g->d.memory);
     heap_page_free(g->d.shared_info);

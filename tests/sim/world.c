@@ -169,7 +169,7 @@ static void machine(void)
     world_alone();
     softirq_kick = no_kick;
     host_window_hook = window;
-    list_init(&domain_list);
+    domain_list_reset();
     domain0 = NULL;
     for (unsigned i = WORLD_CPUS; i-- > 0;) {
         host_cpu_select(i);
