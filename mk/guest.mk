@@ -74,5 +74,5 @@ test-guest: $(B)/argon guest-kernels
 test-guest-xen: $(B)/argon guest-kernels
 	tests/guest/run --build $(B) --hv both
 
-bench: $(B)/argon $(BENCHES)
+bench: $(B)/argon $(BENCHES) $(B)/dom0/disk.img
 	bench/run --build $(B)
