@@ -214,6 +214,7 @@ static const struct rule rules[] = {
     {MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux},
     {MSR_SYSCFG, MSR_SYSCFG, read_zero, NULL},
     {MSR_HWCR, MSR_HWCR, read_zero, write_ignored},
+    {MSR_NB_CFG, MSR_NB_CFG, read_zero, write_ignored}, /* kernels set bits of it without care */
 };
 
 static const struct rule *rule_for(uint32_t index)

@@ -148,6 +148,9 @@ static void test_msrs(void **state)
     assert_int_equal(hvm_rdmsr(fx_v, MSR_MTRRCAP, &v), 0);
     assert_int_equal(v & 0xff, 8);
     assert_int_equal(hvm_wrmsr(fx_v, MSR_MTRRCAP, 0), -EPERM);
+    assert_int_equal(hvm_wrmsr(fx_v, MSR_NB_CFG, 1ull << 46), 0); /* is not there, and not missed */
+    assert_int_equal(hvm_rdmsr(fx_v, MSR_NB_CFG, &v), 0);
+    assert_int_equal(v, 0);
     assert_int_equal(hvm_wrmsr(fx_v, MSR_MTRR_DEF_TYPE, 0xc00), 0);
     assert_int_equal(hvm_wrmsr(fx_v, MSR_MTRR_DEF_TYPE, 0xc02), -EPERM); /* no such type */
     assert_int_equal(hvm_wrmsr(fx_v, MSR_MTRR_DEF_TYPE, 0x1000), -EPERM);
