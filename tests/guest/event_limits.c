@@ -69,6 +69,8 @@ void test_main(void)
     unsigned int last = 0, again = 0, n;
 
     hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
+    /* A guest of the toolstack has ports for its console and the store. */
+    need_eq(hc_event_channel_op(EVTCHNOP_reset, &reset), 0);
     expect_eq(hc_event_channel_op(EVTCHNOP_bind_ipi, &nobody), -XEN_ENOENT);
     expect_eq(hc_event_channel_op(EVTCHNOP_bind_virq, &virq), -XEN_EINVAL);
     virq.virq = 0xffffffff;

@@ -73,12 +73,12 @@ def write_rows(case, rows, reference, notes, whole):
         known = {(row[3], row[0]): row[1:3] for row in table}
         kept = [row for row in table if row[3] != case]
         place = next((i for i, row in enumerate(table) if row[3] == case), len(kept))
-        new = [row for row in table if row[3] == case and row[0] not in rows and not whole]
+        new = {} if whole else {row[0]: row for row in table if row[3] == case}
         for name, failed in rows.items():
             columns = list(known.get((case, name), ["-", "-"]))
             columns[0 if reference else 1] = "fails" if failed else "works"
-            new.append([name, *columns, case, notes.get(name, "")])
-        table = kept[:place] + new + kept[place:]
+            new[name] = [name, *columns, case, notes.get(name, "")]
+        table = kept[:place] + list(new.values()) + kept[place:]
         subcommands.write_page(BEGIN, "\n".join(
             HEAD + [f"| {' | '.join(row)} |" for row in table]))
 
