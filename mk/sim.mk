@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Random hypercalls against the host build, with the audit: `make sim` runs SIM_CALLS of them, and a
-# while of several CPUs at once, and the scheduler in virtual time. `make mutants` lets the simulations
-# find faults that were put in.
+# Random hypercalls against the host build, with the audit: `make sim` runs twenty million of them,
+# and a while of several CPUs at once, and the scheduler in virtual time. `make mutants` lets the
+# simulations find faults that were put in.
 
-SIM_CALLS := 1000000
+SIM_CALLS := 500000
+SIM_BULK  := 10000000
 SIM_SEED  := 1
 
 .PHONY: sim tsan mutants mutants-short
@@ -27,10 +28,18 @@ $(B)/sim/random: $(addprefix $(B)/host/tests/sim/,driver.o tlb_model.o)
 
 SIM_ROUNDS := 500
 
-sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave $(B)/sim/sched
-	@tools/together '$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)' \
+# SIM_BULK calls by each of two worlds without sanitizers, SIM_CALLS of each program with them.
+sim: $(B)/sim/whole $(B)/sim/random $(B)/sim/race $(B)/sim/interleave $(B)/sim/sched \
+     $(B)/fast/whole $(B)/fast/random
+	@tools/together '$(B)/fast/whole --calls $(SIM_BULK) --audit 4000 --seed 1$(SIM_SEED)' \
+	    '$(B)/fast/whole --calls $(SIM_BULK) --audit 4000 --seed 2$(SIM_SEED)' \
+	    '$(B)/sim/whole --calls $(SIM_CALLS) --seed $(SIM_SEED)' \
+	    '$(B)/fast/random --calls $(SIM_BULK) --audit 4000 --seed 1$(SIM_SEED)' \
 	    '$(B)/sim/random --calls $(SIM_CALLS) --seed $(SIM_SEED)' '$(B)/sim/race --seed $(SIM_SEED)' \
-	    '$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)' $(B)/sim/sched
+	    '$(B)/sim/interleave --calls $(SIM_ROUNDS) --seed $(SIM_SEED)' $(B)/sim/sched \
+	    > $(B)/sim/log; status=$$?; cat $(B)/sim/log; \
+	awk '$$2 == "hypercalls" { n += $$1 } END { print n, "hypercalls by whole domains" }' \
+	    $(B)/sim/log; tail -1 $(B)/sim/log; exit $$status
 
 # The same programs without sanitizers and optimised: the bulk of the calls. What fails here fails in
 # the other build too, by the same seed, and says more there.
@@ -52,17 +61,22 @@ FAST_OBJECTS_random := $(addprefix $(B)/fast/tests/sim/,random.o driver.o tlb_mo
 FAST_OBJECTS_whole  := $(patsubst %.c,$(B)/fast/%.o,$(wildcard tests/sim/world*.c)) \
     $(addprefix $(B)/fast/tests/sim/,whole.o driver.o tlb_model.o)
 
+FAST_LINK = $(FAST_OBJECTS_$(@F)) @ -Wl,--start-group $(B)/fast/libargon.a -Wl,--end-group \
+    $(SIM_WRAP_$(@F):%=-Wl,--wrap=%) -lpthread
+
 $(B)/fast/whole: $(FAST_OBJECTS_whole)
 $(B)/fast/random: $(FAST_OBJECTS_random)
 $(B)/fast/whole $(B)/fast/random: $(B)/fast/%: $(B)/fast/libargon.a
-	$(Q)$(CC) $(filter %.o,$^) -Wl,--start-group $< -Wl,--end-group \
-	    $(SIM_WRAP_$(@F):%=-Wl,--wrap=%) -lpthread -o $@
+	$(Q)echo '$(CC) $(FAST_LINK)' > $@.link
+	$(Q)echo '$(CC) $(FAST_CFLAGS)' > $@.compile
+	$(Q)$(CC) $(subst @,,$(FAST_LINK)) -o $@
 
 # CPUs as threads, under ThreadSanitizer: fails on any data race.
 tsan: $(B)/sim/threads
 	$(B)/sim/threads --calls $(SIM_ROUNDS) --seed $(SIM_SEED)
 
-SIM_ALL := $(B)/sim/whole $(B)/sim/interleave $(B)/sim/random $(B)/sim/race $(B)/sim/sched
+SIM_ALL := $(B)/sim/whole $(B)/sim/interleave $(B)/sim/random $(B)/sim/race $(B)/sim/sched \
+           $(B)/fast/whole $(B)/fast/random
 
 mutants: $(SIM_ALL)
 	tests/mutants/run $(B) '$(CC) $(HOST_CFLAGS)'

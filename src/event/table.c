@@ -276,13 +276,13 @@ int port_close_all(struct domain *d, bool guest)
         struct port *p;
         bool close;
 
-        port = (uint32_t)bitmap_next(t->used, t->limit, port);
-        if (port >= t->limit)
-            break;
         lock(&t->lock);
-        p = port_find(t, port);
+        port = (uint32_t)bitmap_next(t->used, t->limit, port);
+        p = port < t->limit ? port_find(t, port) : NULL;
         close = p && p->state != EVTCHNSTAT_closed && !(guest && p->hypervisor);
         unlock(&t->lock);
+        if (port >= t->limit)
+            break;
         /* Somebody else may have closed it meanwhile: just as well. */
         if (close && port_close(d, port, guest))
             continue;

@@ -282,11 +282,11 @@ int p2m_init(struct p2m *p, struct frame_owner *o, uint64_t max_pages)
     uint64_t *root;
 
     lock_init(&p->lock, RANK_PV, "p2m");
-    p->owner = o;
     p->max_pages = max_pages;
     root = table_make(p);
     if (!root)
         return -ENOMEM;
+    p->owner = o; /* who has one has tables to free */
     p->root = virt_to_mfn(root);
     return 0;
 }

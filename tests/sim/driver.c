@@ -196,6 +196,8 @@ int sim_main(const struct sim *s, int argc, char **argv)
     signal(SIGALRM, aborted);
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(died);
+    else
+        signal(SIGSEGV, aborted);
     for (int i = 1; i + 1 < argc; i += 2) {
         unsigned long n = strtoul(argv[i + 1], NULL, 0);
 

@@ -9,6 +9,7 @@
 #include "base/softirq.h"
 #include "cpu/cpu.h"
 #include "cpu/policy.h"
+#include "cpu/spec.h"
 #include "cpu/traps.h"
 #include "event/event.h"
 #include "grant/grant.h"
@@ -148,6 +149,7 @@ static void processor(void)
             host_msr_set(msrs[k], 0);
     }
     cpu_detect();
+    spec_l1tf_domu = true; /* of others' processors; domain 0 has none */
 }
 
 static void machine(void)

@@ -52,11 +52,13 @@ extern __thread struct world_dom *me; /* whose vCPU is current */
 /* CPUs are threads: what this program knows of a domain may be wrong the next moment, so it judges
  * only at rest. */
 extern bool world_parallel;
-#define world_flaw(...)            \
-    do {                           \
-        if (!world_parallel)       \
-            sim_flaw(__VA_ARGS__); \
+#define world_flaw(...)                          \
+    do {                                         \
+        if (!world_parallel && !world_elsewhere) \
+            sim_flaw(__VA_ARGS__);               \
     } while (0)
+/* An argument of this step was to be read from any address: what the call did is not known. */
+extern __thread bool world_elsewhere;
 
 /* ---- choices ---- */
 static inline bool chance(unsigned n)

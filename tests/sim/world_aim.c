@@ -166,6 +166,16 @@ static uint64_t put_at(unsigned page, unsigned at, const void *p, size_t n)
     return pvg_va(pfn) + at;
 }
 
+__thread bool world_elsewhere;
+
+static uint64_t maybe_elsewhere(uint64_t va, unsigned once_in)
+{
+    if (!chance(once_in))
+        return va;
+    world_elsewhere = true;
+    return any_va();
+}
+
 uint64_t put(const void *p, size_t n)
 {
     uint64_t va;
@@ -174,14 +184,14 @@ uint64_t put(const void *p, size_t n)
         used = 0;
     va = put_at(0, used, p, n);
     used += (unsigned)ROUND_UP(n, 8ul);
-    return chance(400) ? any_va() : va;
+    return maybe_elsewhere(va, 400);
 }
 
 uint64_t put_list(const void *p, size_t n)
 {
     uint64_t va = put_at(1, 0, p, n);
 
-    return chance(200) ? any_va() : va;
+    return maybe_elsewhere(va, 200);
 }
 
 void *list_page(void)

@@ -173,6 +173,10 @@ static long do_domctl(void)
     /* What stops a domain for good is rarer than the rest. */
     if ((cmd == XEN_DOMCTL_destroydomain || cmd == XEN_DOMCTL_createdomain) && !chance(8))
         return -EPERM;
+    /* Who looks a permission up holds no lock against its change: docs/TESTING.md, "Not done". */
+    if (world_parallel && (cmd == XEN_DOMCTL_iomem_permission ||
+                           cmd == XEN_DOMCTL_ioport_permission || cmd == XEN_DOMCTL_irq_permission))
+        return -EPERM;
     scramble(&op, sizeof(op));
     aim(&op, cmd);
     if (chance(64))
@@ -217,6 +221,40 @@ static long do_context(void)
         *(uint64_t *)arg_at((uint64_t)(uintptr_t)&c->user_regs.es + 8 * pvg_random(4)) =
             pvg_random(0x10000);
     op.cmd = chance(8) ? XEN_DOMCTL_getvcpucontext : XEN_DOMCTL_setvcpucontext;
+    if (hw_copy_to_guest(at, &op, sizeof(op)))
+        return -EFAULT;
+    return hcall(__HYPERVISOR_domctl, at, 0, 0, 0);
+}
+
+/* The records of a fully virtual domain's state, longer than a page as well. */
+static long do_records(void)
+{
+    uint64_t at = pvg_va(PFN_STACK) + 1024, buffer = pvg_va(PFN_ARG);
+    struct xen_domctl op = {.cmd = XEN_DOMCTL_gethvmcontext,
+                            .domain = chance(8) || !world_hvm.d ? any_domid() : world_hvm.d->id,
+                            .interface_version = XEN_DOMCTL_INTERFACE_VERSION};
+    struct world_dom *w = me;
+    long rc;
+
+    if (current()->id || !me->d->privileged)
+        return -EPERM;
+    if (chance(4)) {
+        op.cmd = XEN_DOMCTL_gethvmcontext_partial;
+        op.u.hvmcontext_partial.type = pvg_random(24);
+        op.u.hvmcontext_partial.bufsz = chance(8) ? pvg_random(64) : 2 * PAGE_SIZE;
+        set_xen_guest_handle(op.u.hvmcontext_partial.buffer, (void *)(chance(8) ? 0 : buffer));
+    } else {
+        op.u.hvmcontext.size = chance(8) ? pvg_random(64) : 2 * PAGE_SIZE;
+        set_xen_guest_handle(op.u.hvmcontext.buffer, (void *)(chance(8) ? 0 : buffer));
+    }
+    if (hw_copy_to_guest(at, &op, sizeof(op)))
+        return -EFAULT;
+    rc = hcall(__HYPERVISOR_domctl, at, 0, 0, 0);
+    if (rc || me != w || op.cmd != XEN_DOMCTL_gethvmcontext || current()->id)
+        return rc;
+    op.cmd = XEN_DOMCTL_sethvmcontext;
+    if (chance(2))
+        *(uint64_t *)arg_at(buffer + 8 * pvg_random(2 * PAGE_SIZE / 8)) = any_u64();
     if (hw_copy_to_guest(at, &op, sizeof(op)))
         return -EFAULT;
     return hcall(__HYPERVISOR_domctl, at, 0, 0, 0);
@@ -269,6 +307,7 @@ domid_t world_nursery(void)
 static long born(void)
 {
     struct xen_domctl op = {0};
+    struct world_dom *w = me;
     uint64_t va;
     long rc;
 
@@ -277,16 +316,22 @@ static long born(void)
     op.u.createdomain.max_grant_frames = 2;
     op.u.createdomain.max_maptrack_frames = 1;
     op.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1 + pvg_random(2));
+    op.u.createdomain.cpupool_id = chance(4) ? pvg_random(4) : 0;
+    if (chance(4)) { /* fully virtual */
+        op.u.createdomain.flags = XEN_DOMCTL_CDF_hvm | (chance(8) ? 0 : XEN_DOMCTL_CDF_hap);
+        op.u.createdomain.arch.emulation_flags = chance(8) ? pvg_random(64) : XEN_X86_EMU_LAPIC;
+    }
     if (chance(8))
         scramble(&op.u.createdomain, sizeof(op.u.createdomain));
-    rc = domctl_of(&op, XEN_DOMCTL_createdomain, 0, &va);
-    if (rc)
+    rc = domctl_of(&op, XEN_DOMCTL_createdomain, chance(4) ? (domid_t)(150 + pvg_random(20)) : 0,
+                   &va);
+    if (rc || me != w)
         return rc;
     nursery = (struct nursery){.id = ((struct xen_domctl *)arg_at(va))->domain, .stage = 1};
     /* As many vCPUs as it was made for, or it stays as it is. */
     op.u.max_vcpus.max = op.u.createdomain.max_vcpus;
     rc = domctl_of(&op, XEN_DOMCTL_max_vcpus, nursery.id, &va);
-    if (rc || !me)
+    if (rc || me != w)
         return rc;
     op.u.max_mem.max_memkb = 4 * 64;
     return domctl_of(&op, XEN_DOMCTL_max_mem, nursery.id, &va);
@@ -394,9 +439,6 @@ static long do_nursery(void)
 }
 
 const struct world_kind world_control_kinds[] = {
-    {"domctl", do_domctl, 8},
-    {"nursery", do_nursery, 8},
-    {"context", do_context, 1},
-    {"policy", do_policy, 1},
-    {NULL, NULL, 0},
+    {"domctl", do_domctl, 8},   {"nursery", do_nursery, 8}, {"context", do_context, 1},
+    {"records", do_records, 1}, {"policy", do_policy, 1},   {NULL, NULL, 0},
 };

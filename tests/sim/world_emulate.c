@@ -50,7 +50,6 @@ static const struct code privileged[] = {
     {3, {0x0f, 0x23, 0xf0}},       /* mov %rax,%dr6 */
     {3, {0x0f, 0x23, 0xc0}},       /* mov %rax,%dr0 */
     {3, {0x0f, 0x21, 0xe0}},       /* mov %dr4,%rax */
-    {2, {0x0f, 0xa2}},             /* cpuid */
     {2, {0x0f, 0x06}},             /* clts */
     {2, {0x0f, 0x09}},             /* wbinvd */
     {2, {0x0f, 0x08}},             /* invd */
@@ -63,10 +62,9 @@ static const struct code privileged[] = {
     {1, {0xf4}},                   /* hlt */
     {1, {0xfa}},                   /* cli */
     {1, {0xfb}},                   /* sti */
-    {7, {0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2}},
 };
 
-static uint64_t any_value(const struct regs *r)
+static uint64_t any_value(void)
 {
     switch (pvg_random(10)) {
     case 0:
@@ -89,18 +87,38 @@ static uint64_t any_value(const struct regs *r)
     }
 }
 
+/* By the instruction where it faults, or by the prefix that every processor lets us answer. */
+static long do_cpuid(void)
+{
+    static const uint32_t base[] = {0, 0x40000000, 0x40000000, 0x80000000, 0x80000018};
+    static const struct code code[] = {{2, {0x0f, 0xa2}},
+                                       {7, {0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2}}};
+    const struct code *c = &code[pvg_random(2)];
+    struct regs *r = &cpu_local()->guest;
+
+    r->rax = base[pvg_random(ARRAY_SIZE(base))] + pvg_random(chance(2) ? 6 : 16);
+    r->rcx = pvg_random(4);
+    return raise_at(c, c->n == 7 ? VEC_UD : VEC_GP, 0);
+}
+
+/* Mostly 64-bit code; the other selectors are those of the hypervisor's table, and the guest's. */
+static uint16_t any_cs(void)
+{
+    static const uint16_t other[] = {SEL_GUEST_CS32, 0x0b, 0x13, 0x0f, 0x17, SEL_GUEST_SS, 0xe05b};
+
+    return chance(4) ? other[pvg_random(ARRAY_SIZE(other))] : SEL_GUEST_CS64;
+}
+
 static long do_privileged(void)
 {
-    static const uint32_t leaf[] = {0x40000000, 0x80000000, 0x80000008, 0x8000001e};
     const struct code *c = &privileged[pvg_random(ARRAY_SIZE(privileged))];
     struct regs *r = &cpu_local()->guest;
 
-    r->rax = any_value(r);
-    if (chance(3))
-        r->rax = (chance(2) ? 0 : leaf[pvg_random(ARRAY_SIZE(leaf))]) + pvg_random(32);
+    r->rax = any_value();
     r->rcx = pvg_random(chance(4) ? 100 : 3);
+    r->cs = any_cs();
     r->rdx = chance(3) ? any_u64() : 0;
-    return raise_at(c, c->n == 7 ? VEC_UD : VEC_GP, chance(32) ? pvg_random(0x10000) : 0);
+    return raise_at(c, VEC_GP, chance(32) ? pvg_random(0x10000) : 0);
 }
 
 static long do_msr(void)
@@ -157,6 +175,7 @@ static long do_port(void)
     if (chance(2)) /* the interval timer: modes, latches, counts */
         r->rax = pvg_random(256);
     r->rcx = pvg_random(6);
+    r->cs = any_cs();
     r->rsi = r->rdi = chance(4) ? any_va() : pvg_va(any_pfn());
     return raise_at(&code[pvg_random(ARRAY_SIZE(code))], VEC_GP, 0);
 }
@@ -201,6 +220,7 @@ static long do_exception(void)
 
 const struct world_kind world_emulate_kinds[] = {
     {"privileged", do_privileged, 6},
+    {"cpuid", do_cpuid, 2},
     {"msr", do_msr, 4},
     {"port", do_port, 4},
     {"exception", do_exception, 3},

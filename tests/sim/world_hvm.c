@@ -25,7 +25,7 @@ struct world_dom world_hvm;
 /* ---- the processor ---- */
 
 static struct emul_segment segment[HVM_SEGS];
-static uint64_t cr[5], dr[8];
+static uint64_t cr[5], dr[8], pat = 0x0007040600070406;
 
 static int vcpu_init(struct vcpu *v)
 {
@@ -73,12 +73,15 @@ static uint8_t get_cpl(const struct vcpu *v)
 
 static bool get_msr(const struct vcpu *v, uint32_t index, uint64_t *val)
 {
-    return false;
+    *val = pat;
+    return index == MSR_PAT;
 }
 
 static bool set_msr(struct vcpu *v, uint32_t index, uint64_t val)
 {
-    return false;
+    if (index == MSR_PAT)
+        pat = val;
+    return index == MSR_PAT;
 }
 
 static bool can_take(const struct vcpu *v, enum hvm_event_type t)

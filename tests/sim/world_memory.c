@@ -360,7 +360,9 @@ static long do_exchange(void)
     used = in == 1 && frame_ref_count(mfn(frame[0])) > 1;
     rc = hcall(__HYPERVISOR_memory_op, XENMEM_exchange, put(&a, sizeof(a)), 0, 0);
     if (used && !rc && !a.nr_exchanged)
-        world_flaw("frame %lx was exchanged in use", (unsigned long)frame[0]);
+        world_flaw("frame %lx was exchanged in use: %lu of order %u, %lu of order %u",
+                   (unsigned long)frame[0], a.in.nr_extents, a.in.extent_order, a.out.nr_extents,
+                   a.out.extent_order);
     if (!rc && me == w && !order && a.out.domid == DOMID_SELF)
         take_frames(w, pfn, va + 64, in);
     return rc;

@@ -81,6 +81,8 @@ void world_step(void)
     i = pick();
     if (!world_parallel)
         sim_doing(count[i].kind->name);
+    if (!world_depth)
+        world_elsewhere = false;
     rc = count[i].kind->run();
     count[i].done += rc >= 0;
     count[i].refused += rc < 0 && rc != -ERESTART;
