@@ -124,9 +124,10 @@ void tlb_flush_mask(const struct cpu_mask *mask, unsigned flags, uint64_t va)
 
     if (bitmap_test(now.bits, me))
         tlb_flush_local(flags, va);
-    bitmap_and(others.bits, now.bits, cpus_online.bits, MAX_CPUS);
+    for (unsigned i = 0; i < ARRAY_SIZE(now.bits); i++)
+        others.bits[i] = now.bits[i] & read_once(cpus_online.bits[i]);
     bitmap_clear(others.bits, me);
-    if (bitmap_empty(others.bits, MAX_CPUS))
+    if (cpu_mask_empty(&others))
         return;
     bitmap_for_each (cpu, others.bits, MAX_CPUS) {
         ticket[cpu] = request(per_cpu_ptr(flush_request, cpu), flags, va);
