@@ -92,8 +92,9 @@ void frame_free(struct frame *f)
         o->pages--;
         gather(o, n, &run);
     }
-    f->type = 0;
-    f->refs = REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT;
+    /* Others may be about to look whether it is theirs. */
+    write_once(f->type, 0);
+    write_once(f->refs, REF_RAM | (uint64_t)DOMID_INVALID << REF_OWNER_SHIFT);
     frame_m2p_set(mfn(n), INVALID_M2P_ENTRY);
     last = o->pages == 0 && o->heap_pages == 0;
     if (last && o->ops->empty)
