@@ -141,8 +141,10 @@ void hvm_take_init(struct vcpu *v)
             hvm_upcall(v);
         __atomic_store_n(&h->wait_for_sipi, v->id != 0, __ATOMIC_SEQ_CST);
     }
-    if (!h->wait_for_sipi)
+    if (!h->wait_for_sipi) { /* the first vCPU starts by INIT alone */
+        __atomic_store_n(&h->sipi, 0, __ATOMIC_SEQ_CST);
         return;
+    }
     sipi = __atomic_exchange_n(&h->sipi, 0, __ATOMIC_SEQ_CST);
     if (sipi) {
         __atomic_store_n(&h->wait_for_sipi, false, __ATOMIC_SEQ_CST);

@@ -161,6 +161,10 @@ static void test_halted_for_good(void **state)
     turn(second);
     assert_int_equal(fx_hw.seg[EMUL_SEG_CS].base, 0x20000);
     vcpu_pause_set(second, VCPU_DOWN_BIT);
+    fx_v->hvm->init_pending = true; /* the first needs no SIPI, and keeps none for later */
+    hvm_message(fx_v, VLAPIC_ICR_STARTUP | 0x20);
+    hvm_take_init(fx_v);
+    assert_int_equal(fx_v->hvm->sipi, 0);
     cpu_local()->guest.rflags = RFLAGS_MBS;
     hvm_halt_exit(fx_v);
     assert_true(fx_d->shutting_down);
