@@ -321,7 +321,7 @@ int hvm_xsave_check(struct vcpu *v, const void *record, uint32_t length)
         (head[1] & ~head[2]))
         return refuse(-EINVAL, "extended state: XCR0 %#lx, %#lx of %#lx", head[1], head[2],
                       allowed);
-    bv = hdr.xstate_bv | hdr.xcomp_bv;
+    bv = hdr.xstate_bv | (hdr.xcomp_bv ? ~0ull : 0); /* in the standard form, not compacted */
     for (unsigned i = 0; i < ARRAY_SIZE(hdr.reserved); i++)
         bv |= hdr.reserved[i] ? ~0ull : 0;
     if (bv & ~head[2] || length < XSAVE_AT + xstate_size(head[2]))
