@@ -29,6 +29,14 @@ static int pv_vcpu(struct domain *d, uint32_t id, struct vcpu **out)
     return rc;
 }
 
+/* The same, of a guest whose registers have the form of vcpu_guest_context, of either kind. */
+static int context_vcpu(struct domain *d, uint32_t id, struct vcpu **out)
+{
+    int rc = control_vcpu(d, id, out);
+
+    return rc || (*out)->hvm ? rc : pv_vcpu(d, id, out);
+}
+
 /* ---- registers ---- */
 
 /* d is paused. */
@@ -79,7 +87,7 @@ long domctl_setvcpucontext(struct domain *d, struct xen_domctl *op)
     uint64_t va = handle_va(op->u.vcpucontext.ctxt);
     struct vcpu_guest_context *c = NULL;
     struct vcpu *v;
-    long rc = control_vcpu(d, op->u.vcpucontext.vcpu, &v);
+    long rc = context_vcpu(d, op->u.vcpucontext.vcpu, &v);
 
     if (rc)
         return rc;
@@ -109,7 +117,7 @@ long domctl_getvcpucontext(struct domain *d, struct xen_domctl *op)
 {
     struct vcpu_guest_context *c;
     struct vcpu *v;
-    long rc = control_vcpu(d, op->u.vcpucontext.vcpu, &v);
+    long rc = context_vcpu(d, op->u.vcpucontext.vcpu, &v);
 
     if (rc == -ESRCH || (!rc && !v->initialised))
         return refuse(-ENODATA, "vCPU %u of domain %u has no context", op->u.vcpucontext.vcpu,
