@@ -173,7 +173,7 @@ def boot_spec_ctrl_off(lab):
 
 # Each processor works for domain 0, leaves it and comes back.
 for number in (2, 4):
-    case(f"boot-smp-{number}", soak=number > 2)(
+    case(f"boot-smp-{number}")(
         lambda lab, number=number:
         lab.boots(lab.pc("cpus", smp=number, kernel_args=f"argon.cpus={number}")))
 

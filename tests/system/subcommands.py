@@ -224,4 +224,4 @@ def c_xenstored(lab):
 
 
 CASES.append(Case("subcommands", subcommands, soak=True))
-CASES.append(Case("subcommands-xenstored", c_xenstored, soak=True))
+CASES.append(Case("subcommands-xenstored", c_xenstored))
