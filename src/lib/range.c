@@ -1,20 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /* Sets of 64-bit numbers as sorted, disjoint, inclusive ranges. See lib/range.h. */
 #include "lib/range.h"
-#include "lib/string.h"
 #include "lib/util.h"
 
 #include "lib/errno.h"
 
+/* ---- entries, which may change while somebody asks ---- */
+
+static struct range entry(const struct range_set *set, unsigned int i)
+{
+    return (struct range){__atomic_load_n(&set->r[i].first, __ATOMIC_RELAXED),
+                          __atomic_load_n(&set->r[i].last, __ATOMIC_RELAXED)};
+}
+
+static void entry_set(struct range_set *set, unsigned int i, struct range r)
+{
+    __atomic_store_n(&set->r[i].first, r.first, __ATOMIC_RELAXED);
+    __atomic_store_n(&set->r[i].last, r.last, __ATOMIC_RELAXED);
+}
+
+static unsigned int count_of(const struct range_set *set)
+{
+    return __atomic_load_n(&set->n, __ATOMIC_RELAXED);
+}
+
+/* A question begins: the state that it asks of. */
+static unsigned int ask(const struct range_set *set)
+{
+    unsigned int changes;
+
+    do {
+        changes = __atomic_load_n(&set->changes, __ATOMIC_ACQUIRE);
+    } while (changes & 1);
+    return changes;
+}
+
+/* Was the set as it is now when the question began? */
+static bool answered(const struct range_set *set, unsigned int changes)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&set->changes, __ATOMIC_RELAXED) == changes;
+}
+
+static void change(struct range_set *set)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&set->changes, set->changes + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
 /* The index of the first range whose last element is at or after x (n if none). */
 static unsigned int find(const struct range_set *set, uint64_t x)
 {
-    unsigned int lo = 0, hi = set->n;
+    unsigned int lo = 0, hi = count_of(set);
 
     while (lo < hi) {
         unsigned int mid = lo + (hi - lo) / 2;
 
-        if (set->r[mid].last < x)
+        if (entry(set, mid).last < x)
             lo = mid + 1;
         else
             hi = mid;
@@ -28,10 +71,17 @@ static int splice(struct range_set *set, unsigned int i, unsigned int old, const
 {
     if (count > old && set->cap - set->n < count - old)
         return -ENOSPC;
-    memmove(set->r + i + count, set->r + i + old, (set->n - i - old) * sizeof(*set->r));
+    change(set);
+    if (count > old)
+        for (unsigned int k = set->n; k-- > i + old;)
+            entry_set(set, k + count - old, set->r[k]);
+    else
+        for (unsigned int k = i + old; k < set->n; k++)
+            entry_set(set, k + count - old, set->r[k]);
     for (unsigned int k = 0; k < count; k++)
-        set->r[i + k] = with[k];
-    set->n = set->n - old + count;
+        entry_set(set, i + k, with[k]);
+    __atomic_store_n(&set->n, set->n - old + count, __ATOMIC_RELAXED);
+    change(set);
     return 0;
 }
 
@@ -71,26 +121,39 @@ int range_set_remove(struct range_set *set, uint64_t first, uint64_t last)
     return splice(set, i, end - i, rest, count);
 }
 
+/* The entry at or after x; false if there is none. */
+static bool lookup(const struct range_set *set, uint64_t x, struct range *r)
+{
+    unsigned int changes, i;
+    bool found;
+
+    do {
+        changes = ask(set);
+        i = find(set, x);
+        found = i < count_of(set);
+        *r = found ? entry(set, i) : (struct range){0, 0};
+    } while (!answered(set, changes));
+    return found;
+}
+
 bool range_set_contains(const struct range_set *set, uint64_t first, uint64_t last)
 {
-    unsigned int i = find(set, first);
+    struct range r;
 
-    return first <= last && i < set->n && set->r[i].first <= first && last <= set->r[i].last;
+    return first <= last && lookup(set, first, &r) && r.first <= first && last <= r.last;
 }
 
 bool range_set_overlaps(const struct range_set *set, uint64_t first, uint64_t last)
 {
-    unsigned int i = find(set, first);
+    struct range r;
 
-    return first <= last && i < set->n && set->r[i].first <= last;
+    return first <= last && lookup(set, first, &r) && r.first <= last;
 }
 
 bool range_set_next(const struct range_set *set, uint64_t from, struct range *out)
 {
-    unsigned int i = find(set, from);
-
-    if (i == set->n)
+    if (!lookup(set, from, out))
         return false;
-    *out = (struct range){max(set->r[i].first, from), set->r[i].last};
+    out->first = max(out->first, from);
     return true;
 }

@@ -2,8 +2,11 @@
 /*
  * Sets of 64-bit numbers as inclusive ranges: permissions on ports, memory and interrupts, memory
  * maps. The ranges are sorted, disjoint and never adjacent (adjacent ones are joined), so a set
- * has one form and a range is contained iff one entry holds it. The caller gives the array; a
- * walk is `for (i = 0; i < set->n; i++) set->r[i]`. No locking.
+ * has one form and a range is contained iff one entry holds it. The caller gives the array.
+ *
+ * Who changes a set holds its lock, if others may change it too. Who asks need not: a question is
+ * asked again if the set was changed meanwhile, so it is answered as before or after each change,
+ * never from halves of two. A walk, `for (i = 0; i < set->n; i++) set->r[i]`, needs the lock.
  */
 #pragma once
 
@@ -16,6 +19,7 @@ struct range {
 struct range_set {
     struct range *r;
     unsigned int n, cap;
+    unsigned int changes; /* odd while one is under way */
 };
 
 /* An empty set in an array of cap entries. */

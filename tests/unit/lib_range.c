@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,6 +122,45 @@ static void everything(void **state)
     assert_int_equal(set.n, 0);
 }
 
+/* ---- questions while the set changes ---- */
+
+#define QUESTIONS 400000u
+
+static struct range shared_ranges[4];
+static struct range_set shared;
+static bool done;
+
+static void *changes(void *unused)
+{
+    while (!__atomic_load_n(&done, __ATOMIC_RELAXED))
+        if (range_set_add(&shared, 0, 10) || range_set_remove(&shared, 0, 10))
+            return &shared;
+    return NULL;
+}
+
+/* 20-30 is always there and 15 never: neither an entry that moves nor halves of two may say else.
+ */
+static void asked_while_it_changes(void **state)
+{
+    unsigned wrong = 0;
+    pthread_t thread;
+    struct range r;
+    void *failed;
+
+    range_set_init(&shared, shared_ranges, 4);
+    assert_int_equal(range_set_add(&shared, 20, 30), 0);
+    assert_int_equal(pthread_create(&thread, NULL, changes, NULL), 0);
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        wrong += !range_set_contains(&shared, 20, 30);
+        wrong += range_set_contains(&shared, 5, 25) || range_set_overlaps(&shared, 11, 19);
+        wrong += !range_set_next(&shared, 11, &r) || r.first != 20 || r.last != 30;
+    }
+    __atomic_store_n(&done, true, __ATOMIC_RELAXED);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +168,7 @@ int main(void)
         cmocka_unit_test(bottom_and_top),
         cmocka_unit_test(full_array_refuses_and_keeps_the_set),
         cmocka_unit_test(everything),
+        cmocka_unit_test(asked_while_it_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
