@@ -229,8 +229,10 @@ static long call(long (*fn)(uint64_t, uint32_t, uint64_t, uint32_t), uint64_t a,
 {
     struct vcpu *v = current();
     struct regs *r = &cpu_local()->guest;
-    long rc = fn(a, b, c, d);
+    long rc;
 
+    v->continued = false; /* as on the way in: calls made otherwise may have left it */
+    rc = fn(a, b, c, d);
     while (v->continued) {
         v->continued = false;
         cpu_local()->work = 0;
