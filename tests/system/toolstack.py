@@ -129,11 +129,11 @@ def register(name, script="guests", soak=False, **rest):
     CASES.append(Case(name, functools.partial(tools, script=script, **rest), soak=soak))
 
 
-register("toolstack", extra=COUNTED)
+register("toolstack", soak=True, extra=COUNTED)
 register("toolstack-guests", parts="two ends wild busy_disks grants 'cycles 5' channel", soak=True)
 register("toolstack-pvh", parts="life two saved disks networks", kind="pvh", cpu=PVH_CPU, soak=True)
 register("toolstack-own-disk", parts="'own_disk 2' driver_domain", soak=True)
-register("toolstack-save", script="save")
+register("toolstack-save", script="save", soak=True)
 register("toolstack-image", parts="image", disks=(("virtio", MIRROR),), soak=True)
 register("toolstack-long", parts="'own_disk 10' 'cycles 100' networks grants", mib=100, memory="6G",
          soak=True)
