@@ -58,11 +58,9 @@ static void block_insert(uint64_t n, unsigned order)
 static void block_remove(uint64_t n, unsigned order)
 {
     unsigned z = zone_of(n);
-    struct list *node = mfn_to_virt(mfn(n));
 
     state[n] &= STATE_DIRTY | STATE_CLEAN;
-    list_del(node);
-    *node = (struct list){0};
+    list_del(mfn_to_virt(mfn(n))); /* leaves zeros: a clean frame is clean again */
     if (list_empty(&blocks[z][order]))
         nonempty[z] &= ~(1u << order);
 }
